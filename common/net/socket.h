@@ -1,0 +1,95 @@
+#pragma once
+
+#include "common/net/address.h"
+#include "common/net/byte_stream.h"
+#include "common/net/event.h"
+#include "common/net/fd.h"
+
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace culvert::net {
+
+// What one non-blocking read or write did.
+struct IoResult {
+  enum class Status : uint8_t { kDone, kWouldBlock, kEof, kError };
+  Status status = Status::kDone;
+  size_t bytes = 0;
+  int error = 0;  // errno when kError
+  [[nodiscard]] bool done() const { return status == Status::kDone; }
+};
+
+// A connected TCP socket, registered once with the reactor (edge-triggered), used in one of two
+// ways: by coroutines (ByteStream), or by a state machine that moves bytes (an Observer with
+// recv/send), never both at a time. Closes on destruction; if input was left unread the kernel
+// sends a reset.
+class Socket final : public ByteStream, private Watch {
+ public:
+  // Takes over a connected, non-blocking descriptor. Throws std::system_error when epoll refuses
+  // it.
+  Socket(Reactor& reactor, Fd fd);
+  ~Socket() override;
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
+  // Starts a connect on `fd` (non-blocking, its family fits `address`) and waits for it at most
+  // until `deadline`. Errors: the system's, or std::errc::timed_out.
+  static Task<Result<std::unique_ptr<Socket>>> connect(Reactor& reactor, Fd fd,
+                                                       SocketAddress address, Time deadline);
+
+  // ---- state machines: no waiting, no allocation.
+  class Observer {
+   public:
+    // readable() or writable() turned true. May destroy the socket.
+    virtual void on_ready() = 0;
+
+   protected:
+    ~Observer() = default;
+  };
+  // nullptr: back to coroutine use. Edges that came before are kept in readable() and writable().
+  void observe(Observer* observer) { observer_ = observer; }
+  // False only when the last read showed there is nothing, or the last write that there is no room.
+  [[nodiscard]] bool readable() const { return readable_; }
+  [[nodiscard]] bool writable() const { return writable_; }
+  IoResult recv(MutableBytes to);
+  IoResult recv(std::span<const iovec> to);
+  IoResult send(Bytes from);
+  IoResult send(std::span<const iovec> from);
+  // FIN after what was sent.
+  void finish_output();
+  // Sends a reset now and gives up both directions; what was not sent yet is lost.
+  void abort();
+  // Bytes the kernel still has to get acknowledged, the FIN included.
+  [[nodiscard]] size_t unacknowledged() const;
+
+  // ---- coroutines.
+  Task<Result<size_t>> read(MutableBytes to, Time deadline = kNever) override;
+  Task<Result<>> write(Bytes from, Time deadline = kNever) override;
+  Task<Result<>> shutdown_write() override;
+  void reset() override { abort(); }
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] Reactor& reactor() const { return reactor_; }
+  [[nodiscard]] SocketAddress local_address() const;
+  [[nodiscard]] Result<SocketAddress> peer_address() const;
+
+ private:
+  struct Connecting {};
+  Socket(Reactor& reactor, Fd fd, Connecting);
+  void on_events(uint32_t events) override;
+  IoResult after_recv(ssize_t n, size_t wanted);
+  IoResult after_send(ssize_t n, size_t wanted);
+
+  Reactor& reactor_;
+  Fd fd_;
+  bool readable_ = true, writable_ = true;
+  bool input_closed_ = false;  // FIN or error seen: a short read does not mean "nothing more"
+  bool output_finished_ = false;
+  Observer* observer_ = nullptr;
+  Event changed_;
+};
+
+}  // namespace culvert::net

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "common/net/address.h"
+#include "common/net/fd.h"
+#include "common/net/netns.h"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+namespace culvert::net {
+
+struct KeepaliveOptions {
+  bool enabled = true;
+  std::chrono::seconds time{180}, interval{180};
+  uint32_t retries = 9;
+  // TCP_USER_TIMEOUT = time + retries * interval, so that unacknowledged data gives up when
+  // keepalive would.
+  bool user_timeout = false;
+};
+
+struct SocketFactoryOptions {
+  std::optional<uint32_t>
+      mark;                 // SO_MARK on everything: the redirect rules let marked packets pass
+  bool reuse_port = false;  // on listeners: an old and a new process serve a pod side by side
+  bool ipv6 = true;         // wildcard listeners are [::], dual-stack; else 0.0.0.0
+  KeepaliveOptions keepalive;
+};
+
+// Makes the sockets of one pod inside its network namespace (or the process's own). Const and
+// stateless, so every worker may use it; the calling thread's namespace is the home it returns to.
+class SocketFactory {
+ public:
+  // `netns` null: the process's own namespace.
+  SocketFactory(SocketFactoryOptions options, NetnsPtr netns, NetnsPtr home);
+
+  enum class Transparent : uint8_t { kNo, kTry, kRequire };
+  struct TcpListener {
+    Fd fd;
+    bool transparent = false;  // IP_TRANSPARENT is on: original sources can be used for dialling
+  };
+  // Bound to the wildcard (or `address`) at `port`, backlog 128, non-blocking. Keepalive options
+  // set here are inherited by accepted sockets, as is TCP_NODELAY. Errors: `failed to bind to
+  // address …`.
+  [[nodiscard]] Result<TcpListener> listen(uint16_t port, Transparent transparent,
+                                           bool keepalive) const;
+
+  // A non-blocking TCP socket ready for connect to `destination`, TCP_NODELAY, keepalive. With
+  // `source`, the connection comes from that address (IP_TRANSPARENT, IP_FREEBIND, ephemeral port)
+  // unless it equals the destination; when the kernel refuses, it goes unbound and `*spoofed` (may
+  // be null) stays false.
+  [[nodiscard]] Result<Fd> dial(const IpAddress& destination,
+                                const std::optional<IpAddress>& source,
+                                bool* spoofed = nullptr) const;
+
+ private:
+  [[nodiscard]] Result<Fd> make(int family, int type) const;
+  void set_keepalive(int fd) const;
+
+  SocketFactoryOptions options_;
+  NetnsPtr netns_, home_;
+};
+
+}  // namespace culvert::net

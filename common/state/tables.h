@@ -1,0 +1,137 @@
+#pragma once
+
+#include "common/state/hash.h"
+#include "common/state/snapshot.h"
+#include "common/state/table.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// What a Snapshot is made of; private to common/state. Entries, and the keys that find them.
+namespace culvert::state {
+
+using WorkloadList = std::vector<WorkloadPtr>;  // never empty in a table
+using ServiceList = std::vector<ServicePtr>;
+using PolicyList = std::vector<PolicyPtr>;
+using StagedServices = std::map<std::string, std::map<std::string, Endpoint>>;
+
+struct AddressEntry {
+  NetworkAddress address;
+  WorkloadList workloads;  // ascending rank, then insertion: the last is the one to find
+};
+struct VipEntry {
+  NetworkAddress address;
+  ServiceList services;
+};
+struct CidrEntry {
+  std::string network;
+  net::IpAddress prefix;  // host bits cleared
+  unsigned length = 0;
+  ServiceList services;
+};
+
+struct UidKey {
+  std::string_view uid;
+  [[nodiscard]] size_t hash() const { return hash_text(uid); }
+  [[nodiscard]] bool matches(const WorkloadPtr& workload) const { return workload->uid == uid; }
+};
+
+struct AddressKey {
+  std::string_view network;
+  net::IpAddress ip;
+  [[nodiscard]] size_t hash() const {
+    return combine_hash(hash_text(network), std::hash<net::IpAddress>{}(ip));
+  }
+  template <class Entry>
+  [[nodiscard]] bool matches(const Entry& entry) const {
+    return entry.address.ip == ip && entry.address.network == network;
+  }
+};
+
+// The service account of node-local workloads; the trust domain does not matter.
+struct AccountKey {
+  std::string_view namespace_, service_account;
+  [[nodiscard]] size_t hash() const { return hash_text(namespace_, service_account); }
+  [[nodiscard]] bool matches(const WorkloadList& list) const {
+    return list.front()->namespace_ == namespace_ &&
+           list.front()->service_account == service_account;
+  }
+};
+
+struct WorkloadHostKey {
+  std::string_view namespace_, hostname;
+  [[nodiscard]] size_t hash() const { return hash_text(namespace_, hostname); }
+  [[nodiscard]] bool matches(const WorkloadList& list) const {
+    return list.front()->namespace_ == namespace_ && list.front()->hostname == hostname;
+  }
+};
+
+struct ServiceHostKey {
+  std::string_view hostname;
+  [[nodiscard]] size_t hash() const { return hash_text(hostname); }
+  [[nodiscard]] bool matches(const ServiceList& list) const {
+    return list.front()->hostname == hostname;
+  }
+};
+
+// `ip` with all but the first `length` bits of its family cleared.
+net::IpAddress clear_host_bits(const net::IpAddress& ip, unsigned length);
+
+struct CidrKey {
+  std::string_view network;
+  net::IpAddress prefix;
+  unsigned length;
+  [[nodiscard]] size_t hash() const {
+    return combine_hash(AddressKey{network, prefix}.hash(), length);
+  }
+  [[nodiscard]] bool matches(const CidrEntry& entry) const {
+    return entry.prefix == prefix && entry.length == length && entry.network == network;
+  }
+};
+
+struct PolicyKey {
+  std::string_view key;  // "namespace/name"
+  [[nodiscard]] size_t hash() const { return hash_text(key); }
+  // policy->key() == key, without making that string for each connection.
+  [[nodiscard]] bool matches(const PolicyPtr& policy) const {
+    const size_t slash = policy->namespace_.size();
+    return key.size() == slash + 1 + policy->name.size() && key[slash] == '/' &&
+           key.starts_with(policy->namespace_) && key.ends_with(policy->name);
+  }
+};
+
+struct PolicyScopeKey {
+  std::string_view namespace_;  // empty: global
+  [[nodiscard]] size_t hash() const { return hash_text(namespace_); }
+  [[nodiscard]] bool matches(const PolicyList& list) const {
+    const Policy& first = *list.front();
+    return (first.scope == Policy::Scope::kGlobal ? std::string_view() : first.namespace_) ==
+           namespace_;
+  }
+};
+
+struct Tables {
+  Table<WorkloadPtr> workloads;
+  Table<AddressEntry> workloads_by_address;
+  Table<WorkloadList> local_accounts;     // by name, then as in AddressEntry
+  Table<WorkloadList> workloads_by_host;  // those that have a host name; as in AddressEntry
+
+  Table<ServiceList> services_by_host;
+  Table<VipEntry> services_by_vip;
+  Table<CidrEntry> services_by_cidr;
+  std::array<std::vector<unsigned>, 2> cidr_lengths;  // in use, for IPv4 [0] and IPv6 [1]
+  std::shared_ptr<const StagedServices> staged;
+
+  Table<PolicyPtr> policies;
+  Table<PolicyList> policy_scopes;  // by key within
+
+  uint64_t version = 0;
+  uint64_t policy_version = 0;
+};
+
+}  // namespace culvert::state

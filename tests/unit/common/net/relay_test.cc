@@ -1,0 +1,140 @@
+#include "common/net/relay.h"
+
+#include "tests/support/loop.h"
+#include "tests/support/socket_pair.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace culvert::net {
+namespace {
+
+using namespace std::chrono_literals;
+using test::run;
+using test::run_until;
+
+struct Count final : Meter {
+  void add(size_t bytes) override { total += bytes; }
+  size_t total = 0;
+};
+
+// client <-> [client side | relay | server side] <-> server
+class RelayTest : public testing::Test {
+ protected:
+  RelayTest() {
+    auto [a, b] = test::tcp_pair();
+    auto [c, d] = test::tcp_pair();
+    client = std::make_unique<Socket>(reactor, std::move(a));
+    client_side = std::make_unique<Socket>(reactor, std::move(b));
+    server_side = std::make_unique<Socket>(reactor, std::move(c));
+    server = std::make_unique<Socket>(reactor, std::move(d));
+    relay.emplace(*client_side, *server_side, scratch, up, down);
+    scope.spawn(keep());
+  }
+  Task<> keep() { outcome = co_await relay->run(); }
+  std::string read_all(Socket& from) {
+    std::string all;
+    std::vector<uint8_t> buffer(1 << 16);
+    for (;;) {
+      auto got = run(reactor, from.read(buffer));
+      if (!got) return all + "!" + std::to_string(got.error().code.value());
+      if (*got == 0) return all;
+      all += as_text(Bytes(buffer).first(*got));
+    }
+  }
+
+  Reactor reactor;
+  std::vector<uint8_t> scratch = std::vector<uint8_t>(4096);
+  Count up, down;
+  std::unique_ptr<Socket> client, client_side, server_side, server;
+  std::optional<Relay> relay;
+  std::optional<RelayOutcome> outcome;
+  Scope scope{reactor};
+};
+
+TEST_F(RelayTest, CopiesBothWaysAndCarriesHalfClose) {
+  ASSERT_TRUE(run(reactor, client->write(as_bytes("ping"))));
+  client->finish_output();
+  EXPECT_EQ(read_all(*server), "ping");
+  EXPECT_FALSE(outcome);
+  ASSERT_TRUE(run(reactor, server->write(as_bytes("pong!"))));
+  server->finish_output();
+  EXPECT_EQ(read_all(*client), "pong!");
+  run_until(reactor, [&] { return outcome.has_value(); });
+  EXPECT_TRUE(outcome->ok());
+  EXPECT_EQ(up.total, 4U);
+  EXPECT_EQ(down.total, 5U);
+}
+
+TEST_F(RelayTest, ASlowReaderStopsTheWriterAndEverythingArrives) {
+  const std::string data(30 << 20, 'd');
+  bool written = false;
+  const auto write = [](Socket& socket, const std::string& text, bool& done) -> Task<> {
+    EXPECT_TRUE(co_await socket.write(as_bytes(text)));
+    socket.finish_output();
+    done = true;
+  };
+  scope.spawn(write(*client, data, written));
+  for (int i = 0; i < 50; ++i) reactor.turn(1ms);
+  EXPECT_FALSE(written);
+  EXPECT_EQ(read_all(*server).size(), data.size());
+}
+
+TEST_F(RelayTest, AResetIsCarriedAsAReset) {
+  ASSERT_TRUE(run(reactor, client->write(as_bytes("x"))));
+  std::vector<uint8_t> buffer(10);
+  ASSERT_TRUE(run(reactor, server->read(buffer)));
+  client->abort();
+  auto got = run(reactor, server->read(buffer));
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code.value(), ECONNRESET);
+  run_until(reactor, [&] { return outcome.has_value(); });
+  EXPECT_TRUE(outcome->ok());  // peers go away: no error of ours
+}
+
+// The server answers, closes at once with the request unread (so its kernel resets), and the client
+// reads late: not a byte of the answer may be lost.
+TEST_F(RelayTest, AnAnswerBeforeAnEarlyCloseArrivesWhole) {
+  const std::string answer(3 << 20, 'a');
+  bool written = false;
+  const auto write = [](Socket& socket, const std::string& text, bool& done) -> Task<> {
+    EXPECT_TRUE(co_await socket.write(as_bytes(text)));
+    socket.finish_output();
+    done = true;
+  };
+  scope.spawn(write(*server, answer, written));
+  // All of it has left the server's kernel; what arrives from now on is up to the relay.
+  std::vector<uint8_t> buffer(1 << 16);
+  std::string got;
+  run_until(reactor, [&] {
+    if (written && server->unacknowledged() == 0) return true;
+    if (const IoResult some = client->recv(MutableBytes(buffer).first(1000)); some.done())
+      got += as_text(Bytes(buffer).first(some.bytes));
+    return false;
+  });
+  ASSERT_LT(got.size(), answer.size() / 2);
+  server.reset();
+  // The client goes on sending, which the server's kernel answers with a reset.
+  for (int i = 0; i < 20; ++i) {
+    client->send(as_bytes("more"));
+    reactor.turn(1ms);
+  }
+  got += read_all(*client);
+  EXPECT_EQ(got.substr(0, answer.size()).size(), answer.size());
+  client.reset();
+  run_until(reactor, [&] { return outcome.has_value(); });
+}
+
+TEST_F(RelayTest, DestroyingItMidwayClosesNothingTwice) {
+  scope.cancel();
+  relay.reset();
+  ASSERT_TRUE(run(reactor, client_side->write(as_bytes("direct"))));
+  std::vector<uint8_t> buffer(10);
+  EXPECT_EQ(*run(reactor, client->read(buffer)), 6U);
+}
+
+}  // namespace
+}  // namespace culvert::net
