@@ -1,0 +1,71 @@
+#pragma once
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "common/state/identity.h"
+#include "common/tls/context.h"
+#include "common/tls/credential.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace culvert::tls {
+
+// What the other side proved.
+struct Peer {
+  // The leaf's first URI SAN that parses as SPIFFE.
+  std::optional<state::Identity> identity;
+  std::string alpn;  // "h2" or empty
+};
+
+// Receives plaintext, possibly several times per call of Engine::open. The bytes are valid only
+// meanwhile.
+class PlaintextSink {
+ public:
+  virtual ~PlaintextSink() = default;
+  // An error stops Engine::open, which returns it.
+  virtual Result<> on_plaintext(MutableBytes plaintext) = 0;
+};
+
+// One TLS 1.3 connection without I/O: ciphertext in, ciphertext out, plaintext at the middle.
+//   handshake(in, out) until it says done, sending `out` each time (also after an error: it holds
+//   the alert); then open(in, sink) for what arrives, seal(plain, out) for what leaves,
+//   close_notify(out) at the end.
+// Single-threaded; owned by the connection.
+class Engine {
+ public:
+  // Accepts a client that presents a certificate of our trust bundle with a SPIFFE id of our trust
+  // domain.
+  static std::unique_ptr<Engine> server(Context& context, CredentialPtr credential);
+  // Accepts a server whose certificate has one of `expected` among its SPIFFE ids; an empty list
+  // refuses all.
+  static std::unique_ptr<Engine> client(Context& context, CredentialPtr credential,
+                                        std::vector<state::Identity> expected);
+  // TLS to a server known by DNS name (istiod): one-way, system or given roots. Comes with xDS.
+
+  virtual ~Engine() = default;
+
+  enum class Handshake : uint8_t { kMore, kDone };
+  // Takes all of `in` (may be empty at the client's start), appends what to send to `out`. After
+  // kDone call open({}, sink) once: application data may have come with the last flight.
+  virtual Result<Handshake> handshake(Bytes in, ByteQueue& out) = 0;
+
+  // Decrypts all complete records of what was fed so far plus `in`; a partial record is kept
+  // inside. `in` may be overwritten. Returns false when the peer sent close_notify (nothing
+  // follows). Post-handshake messages are handled inside; what they need to send is appended to
+  // `out`.
+  virtual Result<bool> open(MutableBytes in, PlaintextSink& sink, ByteQueue& out) = 0;
+
+  // Encrypts all of `plain` into records of at most 16 KiB, appended to `out`.
+  virtual Result<> seal(Bytes plain, ByteQueue& out) = 0;
+  // Appends close_notify, once; later calls do nothing.
+  virtual void close_notify(ByteQueue& out) = 0;
+
+  [[nodiscard]] virtual const Peer& peer() const = 0;  // valid after kDone
+};
+
+}  // namespace culvert::tls
