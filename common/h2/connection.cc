@@ -1,0 +1,222 @@
+#include "common/h2/connection.h"
+
+#include "common/h2/errors.h"
+
+namespace culvert::h2 {
+namespace {
+
+constexpr size_t kBatch = 64 * 1024;  // plaintext per flush step
+constexpr int kStepsPerTurn = 4;      // then other connections have their turn
+
+}  // namespace
+
+Buffers::Buffers() : input(std::make_unique_for_overwrite<uint8_t[]>(kInputSize)) {}
+
+Connection::Connection(Role role, std::unique_ptr<net::Socket> socket,
+                       std::unique_ptr<tls::Engine> engine, const Settings& settings,
+                       const Keepalive& keepalive, Buffers& buffers, ConnectionHandler& handler)
+    : socket_(std::move(socket)),
+      engine_(std::move(engine)),
+      session_(role, settings, *this),
+      keepalive_(keepalive),
+      buffers_(buffers),
+      handler_(handler) {}
+
+Connection::~Connection() {
+  socket_->observe(nullptr);
+  if (!closed_) {
+    closed_ = true;
+    session_.fail(ErrorCode::kCancel);
+  }
+}
+
+void Connection::start() {
+  socket_->observe(this);
+  reactor().arm(*this, Clock::now() + keepalive_.interval);
+  // Application data may have come with the last handshake flight.
+  auto opened = engine_->open({}, *this, unsent_);
+  if (!opened) return fail(ErrorCode::kProtocolError, opened.error());
+  schedule_flush();
+  read_some();
+}
+
+// ---- input
+
+void Connection::on_ready() {
+  if (closed_) return;
+  if (socket_->writable()) schedule_flush();
+  read_some();
+}
+
+void Connection::read_some() {
+  const MutableBytes input = buffers_.input_bytes();
+  for (int step = 0; !closed_ && !input_ended_ && socket_->readable(); ++step) {
+    if (step == kStepsPerTurn) return reactor().next_turn(*this);
+    const net::IoResult got = socket_->recv(input);
+    if (got.status == net::IoResult::Status::kWouldBlock) continue;
+    if (got.status == net::IoResult::Status::kError)
+      return fail(ErrorCode::kInternalError, system_error(got.error, "connection lost"));
+    if (got.status == net::IoResult::Status::kEof) {
+      input_ended_ = true;
+      return fail(ErrorCode::kInternalError,
+                  Error(Errc::kConnectionLost, "the peer closed the connection"));
+    }
+    auto opened = engine_->open(input.first(got.bytes), *this, unsent_);
+    if (!opened) {
+      // The error may have queued GOAWAY or an alert: let the peer know why.
+      flush();
+      return fail(ErrorCode::kProtocolError, opened.error());
+    }
+    if (!*opened) {
+      input_ended_ = true;
+      return fail(ErrorCode::kInternalError,
+                  Error(Errc::kConnectionLost, "the peer closed the TLS connection"));
+    }
+  }
+  if (!closed_ && (draining_ || session_.wants_write() || !unsent_.empty())) schedule_flush();
+}
+
+Result<> Connection::on_plaintext(MutableBytes plaintext) { return session_.feed(plaintext); }
+
+// ---- output
+
+void Connection::schedule_flush() {
+  if (!closed_) reactor().at_turn_end(*this);
+}
+
+void Connection::on_turn() {
+  if (closed_) return;
+  if (socket_->readable()) read_some();
+  if (!closed_) flush();
+}
+
+// False while the socket takes no more.
+bool Connection::send_pending() {
+  while (!unsent_.empty()) {
+    if (!socket_->writable()) return false;
+    const net::IoResult sent = socket_->send(unsent_.readable());
+    if (sent.status == net::IoResult::Status::kError) {
+      fail(ErrorCode::kInternalError, system_error(sent.error, "connection lost"));
+      return false;
+    }
+    unsent_.consume(sent.bytes);
+  }
+  unsent_.shrink();
+  return true;
+}
+
+void Connection::flush() {
+  for (int step = 0; send_pending() && session_.wants_write(); ++step) {
+    if (step == kStepsPerTurn) return reactor().next_turn(*this);
+    ByteQueue& plain = buffers_.plain;
+    ByteQueue& cipher = buffers_.cipher;
+    plain.clear();
+    cipher.clear();
+    auto drained = session_.drain(plain, kBatch);
+    if (!drained && plain.empty()) return fail(ErrorCode::kInternalError, drained.error());
+    if (plain.empty()) break;
+    if (auto sealed = engine_->seal(plain.readable(), cipher); !sealed)
+      return fail(ErrorCode::kInternalError, sealed.error());
+    const net::IoResult sent = socket_->send(cipher.readable());
+    if (sent.status == net::IoResult::Status::kError)
+      return fail(ErrorCode::kInternalError, system_error(sent.error, "connection lost"));
+    unsent_.append(Bytes(cipher.readable()).subspan(sent.bytes));
+  }
+  if (!closed_ && session_.finished() && unsent_.empty())
+    close(ErrorCode::kNoError, Error(Errc::kGoingAway));
+}
+
+// ---- streams
+
+Result<StreamId> Connection::open(std::span<const Field> fields, bool end, StreamHandler& handler) {
+  if (closed_) return Error(Errc::kGoingAway);
+  auto id = session_.open(fields, end, handler);
+  schedule_flush();
+  return id;
+}
+
+void Connection::respond(StreamId id, std::span<const Field> fields, bool end) {
+  if (closed_) return;
+  session_.respond(id, fields, end);
+  schedule_flush();
+}
+
+void Connection::consume(StreamId id, size_t n) {
+  if (closed_) return;
+  session_.consume(id, n);
+  if (session_.wants_write()) schedule_flush();
+}
+
+void Connection::resume(StreamId id) {
+  if (closed_) return;
+  session_.resume(id);
+  schedule_flush();
+}
+
+void Connection::reset(StreamId id, ErrorCode code) {
+  if (closed_) return;
+  session_.reset(id, code);
+  schedule_flush();
+}
+
+void Connection::detach(StreamId id) { session_.detach(id); }
+
+StreamHandler* Connection::on_stream(StreamId id) {
+  return draining_ ? nullptr : handler_.on_stream(id);
+}
+
+void Connection::on_goaway(ErrorCode /*code*/, StreamId /*last*/) { handler_.on_going_away(); }
+
+// ---- keepalive: one timer, alternately "time to ask" and "no answer"
+
+void Connection::on_timer() {
+  if (closed_) return;
+  if (waiting_for_pong_) return close(ErrorCode::kNoError, Error(Errc::kPingTimeout));
+  waiting_for_pong_ = true;
+  session_.ping();
+  schedule_flush();
+  reactor().arm(*this, Clock::now() + keepalive_.timeout);
+}
+
+void Connection::on_ping_ack() {
+  waiting_for_pong_ = false;
+  reactor().arm(*this, Clock::now() + keepalive_.interval);
+}
+
+// ---- end
+
+void Connection::drain() {
+  if (closed_ || draining_) return;
+  draining_ = true;
+  // A client in flight may still open streams it counts on (RFC 9113 section 6.8), so the notice
+  // goes first; those streams are refused, which tells the client that a retry is safe.
+  session_.notify_shutdown();
+  session_.goaway(ErrorCode::kNoError);
+  schedule_flush();
+}
+
+void Connection::close(ErrorCode code, Error reason) {
+  if (closed_) return;
+  session_.goaway(code);
+  ByteQueue& plain = buffers_.plain;
+  plain.clear();
+  if (send_pending() && session_.drain(plain, kBatch) && !plain.empty()) {
+    // Best effort: a peer that does not read learns it from the FIN.
+    if (engine_->seal(plain.readable(), unsent_)) engine_->close_notify(unsent_);
+    send_pending();
+  }
+  fail(ErrorCode::kInternalError, std::move(reason));
+}
+
+void Connection::fail(ErrorCode code, Error reason) {
+  if (closed_) return;
+  closed_ = true;
+  disarm();
+  if (net::TurnHook::is_linked()) net::TurnHook::unlink();
+  socket_->observe(nullptr);
+  session_.fail(code);
+  socket_->finish_output();
+  handler_.on_closed(reason);
+}
+
+}  // namespace culvert::h2

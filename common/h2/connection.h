@@ -1,0 +1,125 @@
+#pragma once
+
+#include "common/base/bytes.h"
+#include "common/h2/session.h"
+#include "common/net/socket.h"
+#include "common/tls/engine.h"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace culvert::h2 {
+
+// Scratch memory of one worker, used within a call and never across: so an idle connection holds no
+// buffer.
+struct Buffers {
+  Buffers();
+  std::unique_ptr<uint8_t[]> input;  // kInputSize bytes of ciphertext from the socket
+  ByteQueue plain;                   // frames on their way out
+  ByteQueue cipher;                  // records on their way out
+  static constexpr size_t kInputSize = 64 * 1024;
+  [[nodiscard]] MutableBytes input_bytes() const { return {input.get(), kInputSize}; }
+};
+
+// Told about a connection. Called from the reactor; may not destroy the connection within the call.
+class ConnectionHandler {
+ public:
+  // Server: a request begins; nullptr refuses it.
+  virtual StreamHandler* on_stream(StreamId id) = 0;
+  // No new streams will be taken (GOAWAY came, or the limit of stream ids).
+  virtual void on_going_away() = 0;
+  // The last call: the transport is closed and every stream has had its on_closed.
+  virtual void on_closed(const Error& reason) = 0;
+
+ protected:
+  ~ConnectionHandler() = default;
+};
+
+struct Keepalive {
+  // A PING after `interval` of whatever traffic, the peer gone when it is not answered within
+  // `timeout`; the next interval starts at the answer. Istio's ztunnel does 10 s and 20 s on both
+  // ends.
+  std::chrono::milliseconds interval{10'000};
+  std::chrono::milliseconds timeout{20'000};
+};
+
+// HTTP/2 over TLS over one socket, driven by the reactor. All output of a turn leaves in one flush
+// at its end: frames of all streams are packed into shared records, and the whole batch into one
+// send.
+//
+// The byte's way out:  StreamHandler::produce (reads the app socket straight into `plain`) →
+// Engine::seal → `cipher` → send.   In:  recv → `input` → Engine::open → Session::feed →
+// StreamHandler::on_data (writes to the app socket).  While the peer does not take our bytes
+// nothing is produced, so the apps feel it.
+class Connection final : private net::Socket::Observer,
+                         private net::TurnHook,
+                         private net::TimerEntry,
+                         private SessionHandler,
+                         private tls::PlaintextSink {
+ public:
+  // After a finished TLS handshake. `handler` and `buffers` outlive the connection.
+  Connection(Role role, std::unique_ptr<net::Socket> socket, std::unique_ptr<tls::Engine> engine,
+             const Settings& settings, const Keepalive& keepalive, Buffers& buffers,
+             ConnectionHandler& handler);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Sends our preface and takes what the handshake left over. Call once.
+  void start();
+
+  // Streams, as in Session.
+  Result<StreamId> open(std::span<const Field> fields, bool end, StreamHandler& handler);
+  void respond(StreamId id, std::span<const Field> fields, bool end);
+  void consume(StreamId id, size_t n);
+  void resume(StreamId id);
+  void reset(StreamId id, ErrorCode code);
+  void detach(StreamId id);
+
+  // Graceful: GOAWAY, streams in progress go on, the connection closes after the last.
+  void drain();
+  // Abrupt: GOAWAY(code), close_notify, close; streams end with INTERNAL_ERROR, as when the
+  // transport is lost.
+  void close(ErrorCode code, Error reason);
+
+  [[nodiscard]] bool closed() const { return closed_; }
+  [[nodiscard]] bool accepts_requests() const { return !closed_ && session_.accepts_requests(); }
+  [[nodiscard]] size_t streams() const { return session_.streams(); }
+  [[nodiscard]] uint32_t peer_max_streams() const { return session_.peer_max_streams(); }
+  [[nodiscard]] const tls::Peer& peer() const { return engine_->peer(); }
+  [[nodiscard]] net::Reactor& reactor() const { return socket_->reactor(); }
+
+ private:
+  void on_ready() override;
+  void on_turn() override;
+  void on_timer() override;
+  StreamHandler* on_stream(StreamId id) override;
+  void on_goaway(ErrorCode code, StreamId last) override;
+  void on_ping_ack() override;
+  void on_settings() override {}
+  Result<> on_plaintext(MutableBytes plaintext) override;
+
+  void read_some();
+  void flush();
+  bool send_pending();
+  void schedule_flush();
+  void fail(ErrorCode code, Error reason);
+
+  std::unique_ptr<net::Socket> socket_;
+  std::unique_ptr<tls::Engine> engine_;
+  Session session_;
+  Keepalive keepalive_;
+  Buffers& buffers_;
+  ConnectionHandler& handler_;
+  ByteQueue unsent_;  // ciphertext the socket did not take; while not empty nothing is produced
+  bool waiting_for_pong_ = false;
+  bool draining_ = false;
+  bool closed_ = false;
+  bool input_ended_ = false;
+};
+
+}  // namespace culvert::h2

@@ -1,0 +1,445 @@
+#include "common/h2/session.h"
+
+#include "common/h2/errors.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+#include <vector>
+
+namespace culvert::h2 {
+namespace {
+
+constexpr size_t kFrameHeader = 9;
+// With its frame header, one DATA frame fills exactly one TLS record (RFC 8446 section 5.1: 2^14
+// bytes).
+constexpr size_t kDataPayload = 16384 - kFrameHeader;
+constexpr int kMaxUselessFrames = 1000;
+
+struct SessionDeleter {
+  void operator()(nghttp2_session* session) const { nghttp2_session_del(session); }
+};
+
+std::vector<nghttp2_nv> to_nv(std::span<const Field> fields) {
+  std::vector<nghttp2_nv> nv;
+  nv.reserve(fields.size());
+  for (const Field& field : fields)
+    nv.push_back({.name = reinterpret_cast<uint8_t*>(const_cast<char*>(field.name.data())),
+                  .value = reinterpret_cast<uint8_t*>(const_cast<char*>(field.value.data())),
+                  .namelen = field.name.size(),
+                  .valuelen = field.value.size(),
+                  .flags = static_cast<uint8_t>(field.no_index ? NGHTTP2_NV_FLAG_NO_INDEX
+                                                               : NGHTTP2_NV_FLAG_NONE)});
+  return nv;
+}
+
+}  // namespace
+
+struct Session::State {
+  struct Stream {
+    StreamHandler* handler = nullptr;
+    Head incoming;  // the block being received
+    size_t incoming_size = 0;
+    bool head_done = false;
+    bool too_large = false;
+  };
+
+  State(Role role_in, const Settings& settings_in, SessionHandler& handler_in)
+      : role(role_in), settings(settings_in), handler(handler_in) {}
+
+  Stream* find(StreamId id) {
+    const auto found = streams.find(id);
+    return found == streams.end() ? nullptr : &found->second;
+  }
+  int useless_frame() { return ++useless > kMaxUselessFrames ? NGHTTP2_ERR_CALLBACK_FAILURE : 0; }
+
+  // ---- nghttp2 callbacks
+  int begin_headers(const nghttp2_frame& frame);
+  int header(const nghttp2_frame& frame, std::string_view name, std::string_view value);
+  int frame_received(const nghttp2_frame& frame);
+  void head_received(const nghttp2_frame& frame);
+  int data_chunk(StreamId id, Bytes data);
+  int frame_sent(const nghttp2_frame& frame);
+  int stream_closed(StreamId id, uint32_t code);
+  ssize_t read_data(StreamId id, size_t length, uint32_t* flags);
+  int send_data(const uint8_t* frame_header, size_t length);
+
+  Role role;
+  Settings settings;
+  SessionHandler& handler;
+  std::unique_ptr<nghttp2_session, SessionDeleter> session;
+  std::unordered_map<StreamId, Stream> streams;
+  ByteQueue* out = nullptr;  // while draining
+  size_t out_limit = 0;
+  int useless = 0;  // frames since the last useful one
+  bool goaway_received = false;
+  bool failed = false;
+};
+
+namespace {
+
+Session::State& state_of(void* user) { return *static_cast<Session::State*>(user); }
+
+ssize_t on_read_data(nghttp2_session*, int32_t id, uint8_t*, size_t length, uint32_t* flags,
+                     nghttp2_data_source*, void* user) {
+  return state_of(user).read_data(id, length, flags);
+}
+
+nghttp2_data_provider provider() {
+  nghttp2_data_provider data{};
+  data.read_callback = on_read_data;
+  return data;
+}
+
+nghttp2_session_callbacks* make_callbacks() {
+  nghttp2_session_callbacks* callbacks = nullptr;
+  nghttp2_session_callbacks_new(&callbacks);
+  nghttp2_session_callbacks_set_on_begin_headers_callback(
+      callbacks, [](nghttp2_session*, const nghttp2_frame* frame, void* user) {
+        return state_of(user).begin_headers(*frame);
+      });
+  nghttp2_session_callbacks_set_on_header_callback(
+      callbacks,
+      [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+         const uint8_t* value, size_t value_size, uint8_t, void* user) {
+        return state_of(user).header(*frame, as_text({name, name_size}),
+                                     as_text({value, value_size}));
+      });
+  nghttp2_session_callbacks_set_on_frame_recv_callback(
+      callbacks, [](nghttp2_session*, const nghttp2_frame* frame, void* user) {
+        return state_of(user).frame_received(*frame);
+      });
+  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(
+      callbacks, [](nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size,
+                    void* user) { return state_of(user).data_chunk(id, {data, size}); });
+  nghttp2_session_callbacks_set_on_frame_send_callback(
+      callbacks, [](nghttp2_session*, const nghttp2_frame* frame, void* user) {
+        return state_of(user).frame_sent(*frame);
+      });
+  nghttp2_session_callbacks_set_on_stream_close_callback(
+      callbacks, [](nghttp2_session*, int32_t id, uint32_t code, void* user) {
+        return state_of(user).stream_closed(id, code);
+      });
+  nghttp2_session_callbacks_set_send_data_callback(
+      callbacks,
+      [](nghttp2_session*, nghttp2_frame*, const uint8_t* head, size_t length, nghttp2_data_source*,
+         void* user) { return state_of(user).send_data(head, length); });
+  nghttp2_session_callbacks_set_data_source_read_length_callback(
+      callbacks,
+      [](nghttp2_session*, uint8_t, int32_t, int32_t session_window, int32_t stream_window,
+         uint32_t, void*) -> ssize_t {
+        return std::min({static_cast<ssize_t>(kDataPayload), static_cast<ssize_t>(session_window),
+                         static_cast<ssize_t>(stream_window)});
+      });
+  return callbacks;
+}
+
+nghttp2_option* make_options(const Settings& settings) {
+  nghttp2_option* options = nullptr;
+  nghttp2_option_new(&options);
+  nghttp2_option_set_no_auto_window_update(options, 1);
+  nghttp2_option_set_no_closed_streams(options, 1);
+  nghttp2_option_set_peer_max_concurrent_streams(options, settings.assumed_peer_streams);
+  return options;
+}
+
+}  // namespace
+
+Session::Session(Role role, const Settings& settings, SessionHandler& handler)
+    : state_(std::make_unique<State>(role, settings, handler)) {
+  // The table of callbacks is the same for every session.
+  static nghttp2_session_callbacks* const callbacks = make_callbacks();
+  nghttp2_option* options = make_options(settings);
+  nghttp2_session* raw = nullptr;
+  const int made = role == Role::kClient
+                       ? nghttp2_session_client_new2(&raw, callbacks, state_.get(), options)
+                       : nghttp2_session_server_new2(&raw, callbacks, state_.get(), options);
+  nghttp2_option_del(options);
+  CULVERT_CHECK(made == 0);  // only out of memory
+  state_->session.reset(raw);
+
+  std::array<nghttp2_settings_entry, 5> entries{};
+  size_t count = 0;
+  const auto add = [&](int32_t id, uint32_t value) { entries[count++] = {id, value}; };
+  add(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window);
+  add(NGHTTP2_SETTINGS_MAX_FRAME_SIZE, settings.max_frame_size);
+  add(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, settings.max_header_list);
+  if (role == Role::kClient) add(NGHTTP2_SETTINGS_ENABLE_PUSH, 0);
+  if (settings.max_concurrent_streams)
+    add(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, *settings.max_concurrent_streams);
+  nghttp2_submit_settings(raw, NGHTTP2_FLAG_NONE, entries.data(), count);
+  nghttp2_session_set_local_window_size(raw, NGHTTP2_FLAG_NONE, 0,
+                                        static_cast<int32_t>(settings.connection_window));
+}
+
+Session::~Session() = default;
+
+// ---- receiving
+
+int Session::State::begin_headers(const nghttp2_frame& frame) {
+  const StreamId id = frame.hd.stream_id;
+  if (role == Role::kServer && frame.headers.cat == NGHTTP2_HCAT_REQUEST) {
+    StreamHandler* stream = handler.on_stream(id);
+    if (stream == nullptr) {
+      nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+      return 0;
+    }
+    streams[id].handler = stream;
+  }
+  if (Stream* stream = find(id)) {
+    stream->incoming = {};
+    stream->incoming_size = 0;
+  }
+  return 0;
+}
+
+int Session::State::header(const nghttp2_frame& frame, std::string_view name,
+                           std::string_view value) {
+  Stream* stream = find(frame.hd.stream_id);
+  if (stream == nullptr) return 0;
+  // RFC 9113 section 6.5.2: a field counts its name, its value and 32. Decoded size, so that
+  // compression cannot multiply a small block into a large one.
+  stream->incoming_size += name.size() + value.size() + 32;
+  if (stream->incoming_size > settings.max_header_list) {
+    stream->too_large = true;
+    stream->incoming.fields.clear();
+    return 0;
+  }
+  if (!stream->too_large)
+    stream->incoming.fields.push_back({std::string(name), std::string(value)});
+  return 0;
+}
+
+void Session::State::head_received(const nghttp2_frame& frame) {
+  const StreamId id = frame.hd.stream_id;
+  Stream* stream = find(id);
+  if (stream == nullptr) return;
+  if (stream->too_large) {
+    nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_ENHANCE_YOUR_CALM);
+    return;
+  }
+  const bool end = (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+  Head head = std::move(stream->incoming);
+  stream->incoming = {};
+  StreamHandler* target = stream->handler;
+  if (target == nullptr) return;
+  if (stream->head_done) return target->on_trailers(std::move(head));
+  if (role == Role::kClient) {
+    // 1xx is not the answer; another head follows (RFC 9110 section 15.2).
+    const auto status = head.get(":status");
+    if (status && status->size() == 3 && status->front() == '1') return;
+  }
+  stream->head_done = true;
+  target->on_head(std::move(head), end);
+}
+
+int Session::State::frame_received(const nghttp2_frame& frame) {
+  switch (frame.hd.type) {
+    case NGHTTP2_HEADERS:
+      useless = 0;
+      head_received(frame);
+      break;
+    case NGHTTP2_DATA:
+      if (frame.hd.length == 0 && (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+        return useless_frame();
+      break;
+    case NGHTTP2_SETTINGS:
+      if ((frame.hd.flags & NGHTTP2_FLAG_ACK) == 0) handler.on_settings();
+      return 0;
+    case NGHTTP2_PING:
+      if ((frame.hd.flags & NGHTTP2_FLAG_ACK) != 0) handler.on_ping_ack();
+      return 0;
+    case NGHTTP2_GOAWAY:
+      goaway_received = true;
+      handler.on_goaway(static_cast<ErrorCode>(frame.goaway.error_code),
+                        frame.goaway.last_stream_id);
+      return 0;
+    default:
+      return 0;
+  }
+  if ((frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+    Stream* stream = find(frame.hd.stream_id);
+    if (stream != nullptr && stream->handler != nullptr && stream->head_done)
+      stream->handler->on_end();
+  }
+  return 0;
+}
+
+int Session::State::data_chunk(StreamId id, Bytes data) {
+  useless = 0;
+  nghttp2_session_consume_connection(session.get(), data.size());
+  Stream* stream = find(id);
+  if (stream != nullptr && stream->handler != nullptr)
+    stream->handler->on_data(data);
+  else
+    nghttp2_session_consume_stream(session.get(), id, data.size());
+  return 0;
+}
+
+int Session::State::stream_closed(StreamId id, uint32_t code) {
+  const auto found = streams.find(id);
+  if (found == streams.end()) return 0;
+  StreamHandler* target = found->second.handler;
+  streams.erase(found);
+  if (target != nullptr) target->on_closed(static_cast<ErrorCode>(code));
+  return 0;
+}
+
+Result<> Session::feed(Bytes bytes) {
+  if (state_->failed) return Error(Errc::kProtocol);
+  const ssize_t taken = nghttp2_session_mem_recv(state_->session.get(), bytes.data(), bytes.size());
+  if (taken >= 0) return {};
+  state_->failed = true;
+  if (taken == NGHTTP2_ERR_CALLBACK_FAILURE) {
+    goaway(ErrorCode::kEnhanceYourCalm);
+    return Error(Errc::kFlood);
+  }
+  if (taken == NGHTTP2_ERR_FLOODED) return Error(Errc::kFlood);
+  if (taken == NGHTTP2_ERR_BAD_CLIENT_MAGIC) return Error(Errc::kHandshake, "no HTTP/2 preface");
+  return Error(Errc::kProtocol, nghttp2_strerror(static_cast<int>(taken)));
+}
+
+// ---- sending
+
+ssize_t Session::State::read_data(StreamId id, size_t length, uint32_t* flags) {
+  if (out->size() + kFrameHeader + length > out_limit + kDataPayload) return NGHTTP2_ERR_PAUSE;
+  Stream* stream = find(id);
+  if (stream == nullptr || stream->handler == nullptr) return NGHTTP2_ERR_DEFERRED;
+  // The payload is written where it will be sent from; send_data puts the frame header before it.
+  const MutableBytes room = out->prepare(kFrameHeader + length).subspan(kFrameHeader, length);
+  const StreamHandler::Produced produced = stream->handler->produce(room);
+  if (produced.end) {
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (produced.trailers) *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+  } else if (produced.bytes == 0) {
+    return NGHTTP2_ERR_DEFERRED;
+  }
+  if (produced.bytes > 0) *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  return static_cast<ssize_t>(produced.bytes);
+}
+
+int Session::State::send_data(const uint8_t* frame_header, size_t length) {
+  std::memcpy(out->prepare(kFrameHeader + length).data(), frame_header, kFrameHeader);
+  out->commit(kFrameHeader + length);
+  return 0;
+}
+
+int Session::State::frame_sent(const nghttp2_frame& frame) {
+  // A peer that makes us reset streams works around limits on its own resets.
+  if (frame.hd.type == NGHTTP2_RST_STREAM && role == Role::kServer &&
+      frame.rst_stream.error_code != NGHTTP2_NO_ERROR &&
+      frame.rst_stream.error_code != NGHTTP2_CONNECT_ERROR)
+    return useless_frame();
+  return 0;
+}
+
+Result<> Session::drain(ByteQueue& out, size_t limit) {
+  state_->out = &out;
+  state_->out_limit = limit;
+  Result<> result;
+  while (out.size() < limit) {
+    const uint8_t* data = nullptr;
+    const ssize_t size = nghttp2_session_mem_send(state_->session.get(), &data);
+    if (size < 0) {
+      state_->failed = true;
+      result = size == NGHTTP2_ERR_CALLBACK_FAILURE
+                   ? Error(Errc::kFlood)
+                   : Error(Errc::kProtocol, nghttp2_strerror(static_cast<int>(size)));
+      break;
+    }
+    if (size == 0) break;
+    out.append({data, static_cast<size_t>(size)});
+  }
+  state_->out = nullptr;
+  return result;
+}
+
+bool Session::wants_write() const { return nghttp2_session_want_write(state_->session.get()) != 0; }
+
+bool Session::finished() const {
+  return nghttp2_session_want_read(state_->session.get()) == 0 &&
+         nghttp2_session_want_write(state_->session.get()) == 0;
+}
+
+// ---- streams
+
+Result<StreamId> Session::open(std::span<const Field> fields, bool end, StreamHandler& handler) {
+  if (!accepts_requests()) return Error(Errc::kGoingAway);
+  const auto nv = to_nv(fields);
+  const nghttp2_data_provider data = provider();
+  const int32_t id = nghttp2_submit_request(state_->session.get(), nullptr, nv.data(), nv.size(),
+                                            end ? nullptr : &data, nullptr);
+  if (id < 0) return Error(Errc::kGoingAway, nghttp2_strerror(id));
+  state_->streams[id].handler = &handler;
+  return id;
+}
+
+void Session::respond(StreamId id, std::span<const Field> fields, bool end) {
+  const auto nv = to_nv(fields);
+  const nghttp2_data_provider data = provider();
+  nghttp2_submit_response(state_->session.get(), id, nv.data(), nv.size(), end ? nullptr : &data);
+}
+
+void Session::respond_informational(StreamId id, std::span<const Field> fields) {
+  const auto nv = to_nv(fields);
+  nghttp2_submit_headers(state_->session.get(), NGHTTP2_FLAG_NONE, id, nullptr, nv.data(),
+                         nv.size(), nullptr);
+}
+
+void Session::submit_trailers(StreamId id, std::span<const Field> fields) {
+  const auto nv = to_nv(fields);
+  nghttp2_submit_trailer(state_->session.get(), id, nv.data(), nv.size());
+}
+
+void Session::consume(StreamId id, size_t n) {
+  nghttp2_session_consume_stream(state_->session.get(), id, n);
+}
+
+void Session::resume(StreamId id) { nghttp2_session_resume_data(state_->session.get(), id); }
+
+void Session::reset(StreamId id, ErrorCode code) {
+  nghttp2_submit_rst_stream(state_->session.get(), NGHTTP2_FLAG_NONE, id,
+                            static_cast<uint32_t>(code));
+}
+
+void Session::detach(StreamId id) {
+  if (auto* stream = state_->find(id)) stream->handler = nullptr;
+}
+
+// ---- connection
+
+void Session::ping() { nghttp2_submit_ping(state_->session.get(), NGHTTP2_FLAG_NONE, nullptr); }
+
+void Session::notify_shutdown() {
+  if (state_->role == Role::kServer) nghttp2_submit_shutdown_notice(state_->session.get());
+}
+
+void Session::goaway(ErrorCode code) {
+  nghttp2_submit_goaway(state_->session.get(), NGHTTP2_FLAG_NONE,
+                        nghttp2_session_get_last_proc_stream_id(state_->session.get()),
+                        static_cast<uint32_t>(code), nullptr, 0);
+}
+
+void Session::fail(ErrorCode code) {
+  state_->failed = true;
+  auto gone = std::move(state_->streams);
+  state_->streams.clear();
+  for (auto& [id, stream] : gone)
+    if (stream.handler != nullptr) stream.handler->on_closed(code);
+}
+
+size_t Session::streams() const { return state_->streams.size(); }
+
+uint32_t Session::peer_max_streams() const {
+  return nghttp2_session_get_remote_settings(state_->session.get(),
+                                             NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+bool Session::accepts_requests() const {
+  return !state_->failed && !state_->goaway_received &&
+         nghttp2_session_check_request_allowed(state_->session.get()) != 0;
+}
+
+}  // namespace culvert::h2

@@ -1,0 +1,226 @@
+#include "common/hbone/pool.h"
+
+#include "common/base/log.h"
+#include "common/h2/errors.h"
+#include "common/h2/handshake.h"
+#include "common/hbone/connect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace culvert::hbone {
+namespace {
+
+const log::Target kLog{"proxy::pool"};
+
+void mix(size_t& seed, size_t value) {
+  seed ^= value + 0x9e3779b97f4a7c15 + (seed << 6) + (seed >> 2);
+}
+
+}  // namespace
+
+size_t TunnelKeyHash::operator()(const TunnelKey& key) const noexcept {
+  size_t seed = std::hash<net::SocketAddress>()(key.address);
+  mix(seed, std::hash<net::IpAddress>()(key.client));
+  mix(seed, std::hash<state::Identity>()(key.source));
+  for (const auto& identity : key.destination) mix(seed, std::hash<state::Identity>()(identity));
+  return seed;
+}
+
+// One connection, and what the pool knows of it. Shared by the pool and the user connections on it;
+// all on one thread.
+struct Pool::Tunnel final : h2::ConnectionHandler {
+  h2::StreamHandler* on_stream(h2::StreamId /*id*/) override {
+    return nullptr;
+  }  // servers do not ask
+  void on_going_away() override { going_away = true; }
+  void on_closed(const Error& reason) override {
+    if (reason.code == h2::make_error_code(h2::Errc::kPingTimeout))
+      kLog.warn("HBONE ping timeout/error: {} did not answer; its streams are reset",
+                address.to_string());
+    else
+      kLog.debug("tunnel to {} closed: {}", address.to_string(), reason.message());
+  }
+  [[nodiscard]] bool usable() const {
+    return !going_away && connection != nullptr && connection->accepts_requests();
+  }
+  [[nodiscard]] bool unused() const { return connection->closed() || connection->streams() == 0; }
+
+  net::SocketAddress address;
+  std::unique_ptr<h2::Connection> connection;
+  Time last_used{};
+  bool going_away = false;
+};
+
+struct Pool::Entry {
+  explicit Entry(net::Reactor& reactor) : settled(reactor) {}
+  std::vector<std::shared_ptr<Tunnel>> tunnels;
+  bool establishing = false;
+  uint64_t attempts = 0;         // finished ones
+  std::optional<Error> failure;  // of the last attempt
+  size_t waiting = 0;
+  net::Event settled;
+};
+
+Pool::Pool(net::Reactor& reactor, PoolOptions options, h2::Buffers& buffers, Dial dial)
+    : reactor_(reactor),
+      options_(options),
+      buffers_(buffers),
+      dial_(std::move(dial)),
+      sweep_timer_(reactor, [this] { sweep(); }),
+      scope_(reactor) {
+  sweep_timer_.arm_in(options_.unused_timeout / 4);
+}
+
+Pool::~Pool() = default;
+
+std::shared_ptr<Pool::Tunnel> Pool::usable(Entry& entry) {
+  for (size_t i = 0; i < entry.tunnels.size();) {
+    auto& tunnel = entry.tunnels[i];
+    if (!tunnel->usable()) {
+      retire(tunnel);
+      entry.tunnels.erase(entry.tunnels.begin() + static_cast<ptrdiff_t>(i));
+      continue;
+    }
+    const uint32_t limit =
+        std::max(1U, std::min(options_.max_streams, tunnel->connection->peer_max_streams()));
+    if (tunnel->connection->streams() < limit) return tunnel;
+    ++i;
+  }
+  return nullptr;
+}
+
+net::Task<Result<std::shared_ptr<Pool::Tunnel>>> Pool::checkout(const TunnelKey& key,
+                                                                Time deadline) {
+  if (draining_) co_return Error(h2::Errc::kDraining);
+  auto& slot = entries_[key];
+  if (slot == nullptr) slot = std::make_unique<Entry>(reactor_);
+  Entry& entry = *slot;  // kept alive by `waiting`
+  ++entry.waiting;
+  struct Leave {
+    Entry& entry;
+    ~Leave() { --entry.waiting; }
+  } const leave{entry};
+  for (;;) {
+    if (auto tunnel = usable(entry)) {
+      tunnel->last_used = reactor_.now();
+      co_return tunnel;
+    }
+    if (!entry.establishing) {
+      entry.establishing = true;
+      scope_.spawn(establish(key));
+    }
+    const uint64_t attempt = entry.attempts;
+    while (entry.attempts == attempt && entry.establishing)
+      if (!co_await entry.settled.wait(deadline)) co_return system_error(ETIMEDOUT);
+    if (entry.failure) co_return *entry.failure;
+  }
+}
+
+net::Task<> Pool::establish(TunnelKey key) {
+  Entry& entry = *entries_.at(key);
+  auto tunnel = std::make_shared<Tunnel>();
+  tunnel->address = key.address;
+  std::optional<Error> failure;
+  auto dialled = co_await dial_(key);
+  if (!dialled) {
+    failure = dialled.error();
+  } else {
+    const Time deadline = Clock::now() + options_.handshake_timeout;
+    auto done = co_await h2::tls_handshake(*dialled->socket, *dialled->engine, deadline);
+    if (!done) {
+      failure = done.error();
+    } else {
+      tunnel->connection = std::make_unique<h2::Connection>(
+          h2::Role::kClient, std::move(dialled->socket), std::move(dialled->engine),
+          options_.settings, options_.keepalive, buffers_, *tunnel);
+      tunnel->connection->start();
+      tunnel->last_used = Clock::now();
+      entry.tunnels.push_back(std::move(tunnel));
+    }
+  }
+  if (failure)
+    kLog.debug("cannot open a tunnel to {}: {}", key.address.to_string(), failure->message());
+  entry.failure = std::move(failure);
+  entry.establishing = false;
+  ++entry.attempts;
+  entry.settled.wake_all();
+}
+
+net::Task<Result<Pool::Connected>> Pool::connect(TunnelKey key, std::vector<h2::Field> fields,
+                                                 Time deadline) {
+  for (int attempt = 0;; ++attempt) {
+    auto tunnel = co_await checkout(key, deadline);
+    if (!tunnel) co_return tunnel.error();
+    h2::Connection& connection = *(*tunnel)->connection;
+    auto stream = std::make_unique<Stream>(connection);
+    auto opened = stream->open(fields);
+    Result<const h2::Head*> head = Error(h2::Errc::kRefused);
+    if (opened) head = co_await stream->head(deadline);
+    if (!head) {
+      const bool untouched = head.error().code == h2::make_error_code(h2::Errc::kRefused);
+      if (untouched && attempt == 0) {
+        (*tunnel)->going_away = true;
+        continue;
+      }
+      co_return head.error();
+    }
+    const int status = parse_status(**head);
+    if (status != 200)
+      co_return Error(Errc::kStatus, fmt::format("{} {}", status, status_reason(status)));
+    co_return Connected{std::move(stream), connection.peer(), *head};
+  }
+}
+
+void Pool::retire(const std::shared_ptr<Tunnel>& tunnel) {
+  if (tunnel->connection->closed()) return;
+  tunnel->connection->drain();
+  retired_.push_back(tunnel);
+}
+
+// Tunnels nobody asked for lately leave the pool; those with running streams close after the last
+// of them.
+void Pool::sweep() {
+  std::erase_if(retired_, [](const auto& tunnel) { return tunnel->connection->closed(); });
+  const Time now = reactor_.now();
+  std::vector<std::pair<Time, std::shared_ptr<Tunnel>>> idle;
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    Entry& entry = *it->second;
+    std::erase_if(entry.tunnels, [&](const auto& tunnel) {
+      const bool old = now - tunnel->last_used >= options_.unused_timeout;
+      if (old || !tunnel->usable()) {
+        retire(tunnel);
+        return true;
+      }
+      if (tunnel->unused()) idle.emplace_back(tunnel->last_used, tunnel);
+      return false;
+    });
+    const bool unneeded = entry.tunnels.empty() && !entry.establishing && entry.waiting == 0;
+    it = unneeded ? entries_.erase(it) : std::next(it);
+  }
+  if (idle.size() > options_.max_idle) {
+    std::sort(idle.begin(), idle.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (size_t i = 0; i + options_.max_idle < idle.size(); ++i) idle[i].second->going_away = true;
+  }
+  sweep_timer_.arm_in(options_.unused_timeout / 4);
+}
+
+void Pool::drain() {
+  draining_ = true;
+  for (auto& [key, entry] : entries_) {
+    for (auto& tunnel : entry->tunnels) retire(tunnel);
+    entry->tunnels.clear();
+  }
+}
+
+size_t Pool::tunnels() const {
+  size_t count = 0;
+  for (const auto& [key, entry] : entries_) count += entry->tunnels.size();
+  for (const auto& tunnel : retired_) count += tunnel->connection->closed() ? 0 : 1;
+  return count;
+}
+
+}  // namespace culvert::hbone

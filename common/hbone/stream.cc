@@ -1,0 +1,141 @@
+#include "common/hbone/stream.h"
+
+#include "common/h2/errors.h"
+
+#include <string>
+
+namespace culvert::hbone {
+namespace {
+
+// NO_ERROR and CANCEL are how Istio's ztunnel ends a stream early, CONNECT_ERROR how a reset of the
+// far socket arrives (RFC 9113 section 8.5); everything else is a failure of the tunnel.
+Error closed_error(h2::ErrorCode code) {
+  const std::string name(h2::to_string(code));
+  switch (code) {
+    case h2::ErrorCode::kRefusedStream:
+      return Error(h2::Errc::kRefused);
+    case h2::ErrorCode::kNoError:
+    case h2::ErrorCode::kCancel:
+    case h2::ErrorCode::kConnectError:
+      return {h2::Errc::kStreamReset, name};
+    default:
+      return {h2::Errc::kConnectionLost, name};
+  }
+}
+
+}  // namespace
+
+Stream::Stream(h2::Connection& connection)
+    : connection_(&connection), changed_(connection.reactor()) {}
+
+Stream::~Stream() {
+  if (connection_ == nullptr || id_ < 0) return;
+  connection_->reset(id_, h2::ErrorCode::kCancel);
+  connection_->detach(id_);
+}
+
+Result<> Stream::open(std::span<const h2::Field> fields) {
+  auto id = connection_->open(fields, false, *this);
+  if (!id) return id.error();
+  id_ = *id;
+  return {};
+}
+
+h2::StreamHandler& Stream::accept(h2::StreamId id) {
+  id_ = id;
+  return *this;
+}
+
+net::Task<Result<const h2::Head*>> Stream::head(Time deadline) {
+  while (!head_) {
+    if (failure_) co_return *failure_;
+    if (!co_await changed_.wait(deadline)) co_return Error(culvert::Errc::kTimedOut);
+  }
+  co_return &*head_;
+}
+
+void Stream::respond(std::span<const h2::Field> fields, bool end) {
+  if (connection_ == nullptr) return;
+  responded_ = true;
+  connection_->respond(id_, fields, end);
+  if (!end) return;
+  output_ended_ = true;
+  // RFC 9113 section 8.1: a complete answer may be followed by NO_ERROR to stop a request still
+  // being sent.
+  if (!input_ended_) connection_->reset(id_, h2::ErrorCode::kNoError);
+}
+
+void Stream::attach(Observer* observer) {
+  observer_ = observer;
+  if (observer_ == nullptr) return;
+  take_input();
+  more_output();
+}
+
+void Stream::take_input() {
+  if (observer_ == nullptr) return;
+  if (!kept_.empty()) {
+    const size_t taken = observer_->on_data(kept_.readable());
+    kept_.consume(taken);
+    kept_.shrink();
+    if (taken > 0 && connection_ != nullptr) connection_->consume(id_, taken);
+  }
+  deliver_end();
+}
+
+void Stream::more_output() {
+  if (connection_ != nullptr && !output_ended_) connection_->resume(id_);
+}
+
+void Stream::reset(h2::ErrorCode code) {
+  if (connection_ != nullptr) connection_->reset(id_, code);
+}
+
+// ---- from the session
+
+void Stream::on_head(h2::Head head, bool /*end*/) {
+  head_ = std::move(head);
+  changed_.wake_all();
+}
+
+void Stream::on_data(Bytes data) {
+  size_t taken = 0;
+  if (observer_ != nullptr && kept_.empty()) taken = observer_->on_data(data);
+  kept_.append(data.subspan(taken));
+  if (taken > 0 && connection_ != nullptr) connection_->consume(id_, taken);
+}
+
+void Stream::on_end() {
+  input_ended_ = true;
+  deliver_end();
+}
+
+void Stream::on_closed(h2::ErrorCode code) {
+  connection_ = nullptr;
+  if (!input_ended_ || !output_ended_) failure_ = closed_error(code);
+  deliver_end();
+  changed_.wake_all();
+}
+
+// What came before the end goes first; then the end, then the failure.
+void Stream::deliver_end() {
+  if (observer_ == nullptr || !kept_.empty()) return;
+  if (input_ended_ && !end_delivered_) {
+    end_delivered_ = true;
+    observer_->on_end();
+  }
+  if (failure_ && observer_ != nullptr) {
+    Observer* observer = observer_;
+    observer_ = nullptr;
+    observer->on_reset(*failure_);
+  }
+}
+
+h2::StreamHandler::Produced Stream::produce(MutableBytes to) {
+  if (observer_ == nullptr) return {};
+  const Produced produced = observer_->produce(to);
+  output_ended_ |= produced.end;
+  return produced;
+}
+
+}  // namespace culvert::hbone

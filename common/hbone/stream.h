@@ -1,0 +1,87 @@
+#pragma once
+
+#include "common/base/bytes.h"
+#include "common/h2/connection.h"
+#include "common/net/event.h"
+#include "common/net/task.h"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace culvert::hbone {
+
+// One CONNECT stream of a tunnel, on either side: a byte pipe with a head in each direction. Owned
+// by the coroutine of its user connection. Destroying it before both ends are over resets it
+// (CANCEL).
+//
+// Bytes go through an Observer: what it does not take at once is kept here, and the peer's window
+// stays closed by that much. Without an observer everything is kept, so nothing is lost between the
+// head and attach().
+class Stream final : private h2::StreamHandler {
+ public:
+  class Observer {
+   public:
+    // Takes from the front of `data` what it can now; returns how much. The rest comes again after
+    // Stream::take_input().
+    virtual size_t on_data(Bytes data) = 0;
+    // Clean end of input, after all data.
+    virtual void on_end() = 0;
+    // The stream is gone before its time, after all data that came first; last call. `error` says
+    // why.
+    virtual void on_reset(const Error& error) = 0;
+    // See h2::StreamHandler::produce. Stream::more_output() asks for another call.
+    virtual h2::StreamHandler::Produced produce(MutableBytes to) = 0;
+
+   protected:
+    ~Observer() = default;
+  };
+
+  // A stream of `connection`, which may die before it: then it behaves as reset.
+  explicit Stream(h2::Connection& connection);
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // Client: sends the request head. Error: the connection takes no streams (retry on another one).
+  Result<> open(std::span<const h2::Field> fields);
+  // Server: the stream that ConnectionHandler::on_stream announced.
+  h2::StreamHandler& accept(h2::StreamId id);
+
+  // The peer's head, when it has come. Errors: kStreamReset, kRefused, kConnectionLost, kTimedOut.
+  net::Task<Result<const h2::Head*>> head(Time deadline);
+  // Server: answers. With `end` no data follows and the input that may still come is refused.
+  void respond(std::span<const h2::Field> fields, bool end);
+
+  // Starts (nullptr: stops) the exchange of bytes; hands over what was kept.
+  void attach(Observer* observer);
+  void take_input();
+  void more_output();
+  void reset(h2::ErrorCode code);
+
+  [[nodiscard]] bool input_ended() const { return input_ended_; }
+  [[nodiscard]] net::Reactor& reactor() const { return changed_.reactor(); }
+
+ private:
+  void on_head(h2::Head head, bool end) override;
+  void on_data(Bytes data) override;
+  void on_trailers(h2::Head /*trailers*/) override {}  // a tunnel has none; RFC 9113 section 8.5
+  void on_end() override;
+  void on_closed(h2::ErrorCode code) override;
+  Produced produce(MutableBytes to) override;
+  void deliver_end();
+
+  h2::Connection* connection_;  // null once the stream is closed
+  h2::StreamId id_ = -1;
+  Observer* observer_ = nullptr;
+  std::optional<h2::Head> head_;
+  ByteQueue kept_;
+  bool input_ended_ = false;
+  bool output_ended_ = false;
+  bool end_delivered_ = false;
+  bool responded_ = false;
+  std::optional<Error> failure_;  // closed before both directions were over
+  net::Event changed_;
+};
+
+}  // namespace culvert::hbone
