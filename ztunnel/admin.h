@@ -1,0 +1,34 @@
+#pragma once
+
+#include "common/admin/http.h"
+#include "common/admin/readiness.h"
+#include "common/metrics/registry.h"
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+// What the node proxy's three HTTP ports answer. Paths, texts and shapes are those that istioctl,
+// kubelet and Prometheus know. All handlers run on the admin thread; what they are given must
+// outlive the server.
+namespace culvert::ztunnel {
+
+struct AdminCallbacks {
+  // POST /quitquitquit: begins the graceful shutdown and returns at once.
+  std::function<void()> quit;
+  // The sections of /config_dump by key ("workloads", "config", …), each computed when asked for.
+  std::map<std::string, std::function<nlohmann::json()>> sections;
+  // The log filter that /logging?reset returns to (Config::logging.filter).
+  std::string default_filter;
+};
+
+// 15000: /, /config_dump, /logging, /quitquitquit, /debug/pprof/…
+void add_admin_endpoints(admin::Site& site, AdminCallbacks callbacks);
+// 15020: /metrics and /stats/prometheus, any method.
+void add_stats_endpoints(admin::Site& site, const metrics::Registry& registry);
+// 15021: GET /healthz/ready.
+void add_readiness_endpoints(admin::Site& site, const admin::Readiness& readiness);
+
+}  // namespace culvert::ztunnel

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "common/ca/cert_manager.h"
+#include "common/net/event.h"
+#include "common/net/task.h"
+
+#include <memory>
+#include <unordered_map>
+
+namespace culvert::ztunnel {
+
+class Credentials;
+
+// The control thread's side of certificates: runs the manager's timer and hands results to the
+// workers.
+class CredentialSource {
+ public:
+  // Control thread. `control` and `signer` outlive it.
+  CredentialSource(net::Reactor& control, ca::Signer& signer);
+  CredentialSource(const CredentialSource&) = delete;
+  CredentialSource& operator=(const CredentialSource&) = delete;
+
+  // Before the threads start: a worker's cache that gets renewed certificates.
+  void add_worker(Credentials& worker) { workers_.push_back(&worker); }
+  // Any thread: asks for `identity`; the answer is delivered to `worker` on its own thread.
+  void request(Credentials& worker, const state::Identity& identity);
+  // Control thread.
+  void prefetch(const state::Identity& identity);
+  [[nodiscard]] std::vector<ca::CertManager::Entry> entries() const { return manager_.entries(); }
+
+ private:
+  void schedule();
+
+  net::Reactor& control_;
+  ca::CertManager manager_;
+  net::Timer timer_;
+  std::vector<Credentials*> workers_;
+};
+
+// One worker's cache of certificates, by identity. Worker thread.
+class Credentials {
+ public:
+  Credentials(net::Reactor& reactor, CredentialSource& source)
+      : reactor_(reactor), source_(source) {}
+  Credentials(const Credentials&) = delete;
+  Credentials& operator=(const Credentials&) = delete;
+
+  // The certificate of `identity`; waits for the CA when there is none yet. Error: why the CA gives
+  // none.
+  net::Task<Result<tls::CredentialPtr>> get(state::Identity identity);
+
+  // From the source, on this worker's thread.
+  void deliver(const state::Identity& identity, Result<tls::CredentialPtr> result);
+  [[nodiscard]] net::Reactor& reactor() const { return reactor_; }
+
+ private:
+  struct Slot {
+    explicit Slot(net::Reactor& reactor) : answered(reactor) {}
+    tls::CredentialPtr credential;
+    std::optional<Error> error;
+    bool requested = false;
+    net::Event answered;
+  };
+  net::Reactor& reactor_;
+  CredentialSource& source_;
+  std::unordered_map<state::Identity, std::unique_ptr<Slot>> slots_;
+};
+
+}  // namespace culvert::ztunnel

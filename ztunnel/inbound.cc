@@ -1,0 +1,202 @@
+#include "ztunnel/inbound.h"
+
+#include "common/hbone/connect.h"
+#include "common/hbone/relay.h"
+#include "common/state/errors.h"
+#include "ztunnel/connection_record.h"
+#include "ztunnel/errors.h"
+#include "ztunnel/guarded_relay.h"
+#include "ztunnel/inbound_target.h"
+#include "ztunnel/proxy_header.h"
+#include "ztunnel/socket_gauge.h"
+
+#include <chrono>
+
+namespace culvert::ztunnel {
+namespace {
+
+constexpr auto kConnectTimeout = std::chrono::seconds(10);
+constexpr auto kHeadTimeout = std::chrono::seconds(30);
+
+struct TunnelInfo {
+  net::SocketAddress client;  // the TCP peer of the tunnel
+  net::SocketAddress local;   // pod ip:15008
+};
+
+void answer(hbone::Stream& stream, int status) {
+  const std::string text = std::to_string(status);
+  const h2::Field fields[] = {{":status", text}};
+  stream.respond(fields, true);
+}
+
+// What was asked for, checked: ready to be allowed and dialled.
+struct Request {
+  state::SnapshotPtr mesh;
+  state::WorkloadPtr local;
+  std::string authority;
+  InboundTarget target;
+  authz::Connection connection;
+};
+struct Refusal {
+  int status = 0;
+  Error error;
+};
+
+net::Task<boost::system::result<Request, Refusal>> check_request(PodProxy& proxy,
+                                                                 const TunnelInfo& tunnel,
+                                                                 const h2::Head& head,
+                                                                 const tls::Peer& peer) {
+  const auto method = head.get(":method");
+  if (!method || *method != "CONNECT")
+    co_return Refusal{400, Error(hbone::Errc::kNotConnect, std::string(method.value_or("")))};
+  const auto authority = hbone::parse_authority(head.get(":authority").value_or(""));
+  if (!authority) co_return Refusal{400, authority.error()};
+  auto local = co_await proxy.local_workload();
+  if (!local) co_return Refusal{503, local.error()};
+  const Worker& worker = proxy.worker();
+  const auto& mesh = worker.mesh.current();
+  const InboundInput input{.mesh = *mesh,
+                           .network = worker.config.mesh.network,
+                           .local = **local,
+                           .connection = tunnel.local,
+                           .illegal_ports = worker.config.listeners.illegal_ports};
+  if (auto valid = validate_destination(input, *authority); !valid)
+    co_return Refusal{400, valid.error()};
+  auto target = find_inbound_target(input, *authority);
+  if (!target) co_return Refusal{503, target.error()};
+  authz::Connection connection{
+      .source_identity = peer.identity, .source = tunnel.client, .destination = target->dial};
+  co_return Request{mesh, std::move(*local), hbone::to_string(*authority), std::move(*target),
+                    std::move(connection)};
+}
+
+// The client's workload, unless the request came through a gateway of another network, where its
+// address says nothing; then what it says of itself (baggage) has to do.
+ConnectionFacts facts_of(const PodProxy& proxy, const TunnelInfo& tunnel, const Request& request,
+                         const h2::Head& head, const tls::Peer& peer) {
+  const Config& config = proxy.worker().config;
+  const auto origin = head.get("x-forwarded-network");
+  const bool from_gateway = origin && *origin != config.mesh.network;
+  ConnectionFacts facts{.reporter = Reporter::kDestination,
+                        .source = tunnel.client,
+                        .destination = tunnel.local,
+                        .hbone_address = request.authority,
+                        .destination_workload = request.local,
+                        .mutual_tls = true,
+                        .source_identity = peer.identity};
+  if (!from_gateway)
+    facts.source_workload =
+        request.mesh->workload_by_address(config.mesh.network, tunnel.client.ip);
+  if (facts.source_workload == nullptr && config.mesh.baggage)
+    facts.source_baggage = hbone::parse_baggage(head);
+  facts.service = guess_inbound_service(request.target.services, hbone::parse_forwarded_host(head),
+                                        request.target.dial.port, *request.local);
+  return facts;
+}
+
+net::Task<Result<std::unique_ptr<net::Socket>>> dial_application(PodProxy& proxy,
+                                                                 const TunnelInfo& tunnel,
+                                                                 const InboundTarget& target) {
+  net::SocketAddress dial = target.dial;
+  std::optional<net::IpAddress> source = proxy.spoofed_source(tunnel.client.ip, false);
+  if (target.proxy_protocol && proxy.worker().config.mesh.localhost_app_tunnel) {
+    dial.ip = dial.ip.is_v4() ? net::IpAddress::loopback_v4() : net::IpAddress::loopback_v6();
+    source.reset();
+  }
+  auto fd = proxy.settings().sockets.dial(dial.ip, source);
+  if (!fd) co_return fd.error();
+  co_return co_await net::Socket::connect(proxy.worker().reactor, std::move(*fd), dial,
+                                          Clock::now() + kConnectTimeout);
+}
+
+void accept_stream(hbone::Stream& stream, const state::Workload& local, bool baggage) {
+  const std::string said = baggage ? hbone::format_baggage(local) : "";
+  std::vector<h2::Field> fields{{":status", "200"}};
+  if (baggage) fields.push_back({"baggage", said});
+  stream.respond(fields, false);
+}
+
+net::Task<> serve_stream(PodProxy& proxy, const TunnelInfo& tunnel,
+                         std::unique_ptr<hbone::Stream> stream, const tls::Peer& peer) {
+  Worker& worker = proxy.worker();
+  const Time started = Clock::now();
+  const auto head = co_await stream->head(started + kHeadTimeout);
+  if (!head) co_return;
+  const auto request = co_await check_request(proxy, tunnel, **head, peer);
+  if (!request) {
+    log_early_deny(Reporter::kDestination, tunnel.client, tunnel.local, request.error().error);
+    co_return answer(*stream, request.error().status);
+  }
+  ConnectionFacts facts = facts_of(proxy, tunnel, *request, **head, peer);
+  const auto forwarded_host = hbone::parse_forwarded_host(**head);
+  OpenConnections::Entry entry(proxy.connections(), true,
+                               {.src = tunnel.client.to_string(),
+                                .original_dst = forwarded_host.value_or(""),
+                                .actual_dst = request->target.dial.to_string(),
+                                .protocol = "HBONE",
+                                .has_original_dst = forwarded_host.has_value()});
+  ConnectionRecord record(worker.traffic, std::move(facts), started);
+  // Registered before the first check, so that no policy change can fall between the two.
+  entry.guard(request->connection);
+  const auto decision =
+      check_policies(*worker.mesh.current(), *request->local, request->connection);
+  if (!decision.allowed()) {
+    answer(*stream, 401);
+    co_return record.finish(Error(Errc::kPolicyRejection, decision.reason()));
+  }
+  auto socket = co_await dial_application(proxy, tunnel, request->target);
+  if (!socket) {
+    answer(*stream, 503);
+    co_return record.finish(Error(Errc::kConnectionFailed, socket.error().message()));
+  }
+  if (entry.revoked()) {
+    answer(*stream, 401);
+    co_return record.finish(Error(Errc::kPolicyChange));
+  }
+  accept_stream(*stream, *request->local, worker.config.mesh.baggage);
+  hbone::Relay relay(*stream, **socket, worker.buffers.input_bytes(), record.sent(),
+                     record.received());
+  if (request->target.proxy_protocol && request->target.tunnel_target)
+    relay.prepend(proxy_header(tunnel.client, *request->target.tunnel_target, peer.identity));
+  record.finish(co_await run_guarded(relay, entry, worker.reactor));
+}
+
+}  // namespace
+
+net::Task<> serve_tunnel(PodProxy& proxy, net::Fd accepted, net::SocketAddress client) {
+  Worker& worker = proxy.worker();
+  const SocketGauge open(worker.traffic, Reporter::kDestination);
+  auto socket = std::make_unique<net::Socket>(worker.reactor, std::move(accepted));
+  // Never redirected: the address it came to is the pod's own.
+  const TunnelInfo tunnel{client, socket->local_address()};
+  const auto deny = [&](const Error& error) {
+    log_early_deny(Reporter::kDestination, client, tunnel.local, error);
+  };
+  const auto local = co_await proxy.local_workload();
+  if (!local) co_return deny(local.error());
+  auto credential = co_await worker.credentials.get((*local)->identity());
+  if (!credential) co_return deny(Error(Errc::kIdentity, credential.error().message()));
+
+  hbone::ServerOptions options;
+  options.settings.stream_window = worker.config.http2.stream_window;
+  options.settings.connection_window = worker.config.http2.connection_window;
+  options.settings.max_frame_size = worker.config.http2.frame_size;
+  hbone::Server server(worker.reactor, options, worker.buffers,
+                       [&](std::unique_ptr<hbone::Stream> stream, const tls::Peer& peer) {
+                         return serve_stream(proxy, tunnel, std::move(stream), peer);
+                       });
+  struct Registration {
+    PodProxy& proxy;
+    hbone::Server& server;
+    Registration(PodProxy& owner, hbone::Server& tunnel_server)
+        : proxy(owner), server(tunnel_server) {
+      proxy.add_server(server);
+    }
+    ~Registration() { proxy.remove_server(server); }
+  } const registration(proxy, server);
+  auto engine = tls::Engine::server(worker.tls, std::move(*credential));
+  if (auto served = co_await server.run(std::move(socket), std::move(engine)); !served)
+    deny(served.error());
+}
+
+}  // namespace culvert::ztunnel

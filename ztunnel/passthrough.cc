@@ -1,0 +1,66 @@
+#include "ztunnel/passthrough.h"
+
+#include "common/net/original_dst.h"
+#include "ztunnel/connection_record.h"
+#include "ztunnel/errors.h"
+#include "ztunnel/guarded_relay.h"
+#include "ztunnel/inbound_target.h"
+#include "ztunnel/socket_gauge.h"
+
+#include <chrono>
+
+namespace culvert::ztunnel {
+namespace {
+
+constexpr auto kConnectTimeout = std::chrono::seconds(10);
+
+}  // namespace
+
+net::Task<> serve_passthrough(PodProxy& proxy, net::Fd accepted, net::SocketAddress client) {
+  Worker& worker = proxy.worker();
+  const Time started = Clock::now();
+  const SocketGauge open(worker.traffic, Reporter::kDestination);
+  const net::SocketAddress target = net::original_destination(accepted.get());
+  const auto deny = [&](const Error& error) {
+    log_early_deny(Reporter::kDestination, client, target, error);
+  };
+  if (worker.config.listeners.illegal_ports.contains(target.port))
+    co_return deny(Error(Errc::kSelfCall));
+  const auto local = co_await proxy.local_workload();
+  if (!local) co_return deny(local.error());
+
+  const auto mesh = worker.mesh.current();
+  const auto services = services_of(*mesh, **local);
+  ConnectionFacts facts{
+      .reporter = Reporter::kDestination,
+      .source = client,
+      .destination = target,
+      .source_workload = mesh->workload_by_address(worker.config.mesh.network, client.ip),
+      .destination_workload = *local,
+      .service = guess_inbound_service(services, std::nullopt, target.port, **local)};
+  OpenConnections::Entry entry(proxy.connections(), true,
+                               {.src = client.to_string(),
+                                .original_dst = {},
+                                .actual_dst = target.to_string(),
+                                .protocol = "TCP"});
+  ConnectionRecord record(worker.traffic, std::move(facts), started);
+  const authz::Connection connection{
+      .source_identity = std::nullopt, .source = client, .destination = target};
+  entry.guard(connection);
+  const auto decision = check_policies(*worker.mesh.current(), **local, connection);
+  if (!decision.allowed())
+    co_return record.finish(Error(Errc::kPolicyRejection, decision.reason()));
+
+  auto fd = proxy.settings().sockets.dial(target.ip, proxy.spoofed_source(client.ip, true));
+  if (!fd) co_return record.finish(Error(Errc::kConnectionFailed, fd.error().message()));
+  auto server = co_await net::Socket::connect(worker.reactor, std::move(*fd), target,
+                                              Clock::now() + kConnectTimeout);
+  if (!server) co_return record.finish(Error(Errc::kConnectionFailed, server.error().message()));
+  if (entry.revoked()) co_return record.finish(Error(Errc::kPolicyChange));
+  net::Socket socket(worker.reactor, std::move(accepted));
+  net::Relay relay(socket, **server, worker.buffers.input_bytes(), record.received(),
+                   record.sent());
+  record.finish(co_await run_guarded(relay, entry, worker.reactor));
+}
+
+}  // namespace culvert::ztunnel

@@ -1,0 +1,139 @@
+#include "ztunnel/pod_proxy.h"
+
+#include "common/base/log.h"
+#include "common/state/errors.h"
+#include "ztunnel/errors.h"
+#include "ztunnel/inbound.h"
+#include "ztunnel/outbound.h"
+#include "ztunnel/passthrough.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace culvert::ztunnel {
+namespace {
+
+const log::Target kLog{"proxy"};
+constexpr auto kConnectTimeout = std::chrono::seconds(10);
+constexpr auto kWorkloadTimeout = std::chrono::seconds(5);
+
+hbone::PoolOptions pool_options(const Config& config) {
+  hbone::PoolOptions options;
+  options.max_streams = config.pool.max_streams_per_connection;
+  options.unused_timeout =
+      std::chrono::duration_cast<std::chrono::milliseconds>(config.pool.unused_release_timeout);
+  options.settings.stream_window = config.http2.stream_window;
+  options.settings.connection_window = config.http2.connection_window;
+  options.settings.max_frame_size = config.http2.frame_size;
+  return options;
+}
+
+}  // namespace
+
+PodProxy::PodProxy(Worker& worker, Settings settings, Listeners listeners)
+    : worker_(worker),
+      settings_(std::move(settings)),
+      inbound_transparent_(listeners.inbound_transparent),
+      plaintext_transparent_(listeners.plaintext_transparent),
+      connections_(worker.reactor, settings_.uid),
+      pool_(worker.reactor, pool_options(worker.config), worker.buffers,
+            [this](hbone::TunnelKey key) { return dial(std::move(key)); }),
+      accepted_(worker.reactor),
+      control_(worker.reactor) {
+  using Serve = net::Task<> (*)(PodProxy&, net::Fd, net::SocketAddress);
+  const auto listen = [this](net::Fd fd, Serve serve) {
+    if (!fd) return;
+    listeners_.push_back(std::make_unique<net::Listener>(
+        worker_.reactor, std::move(fd), [this, serve](net::Fd accepted, net::SocketAddress peer) {
+          accepted_.spawn(serve(*this, std::move(accepted), peer));
+        }));
+  };
+  listen(std::move(listeners.inbound), serve_tunnel);
+  listen(std::move(listeners.inbound_plaintext), serve_passthrough);
+  listen(std::move(listeners.outbound), serve_outbound);
+}
+
+PodProxy::~PodProxy() {
+  listeners_.clear();
+  control_.cancel();
+  accepted_.cancel();
+}
+
+net::Task<Result<state::WorkloadPtr>> PodProxy::local_workload() {
+  const PodInfo& pod = settings_.pod;
+  auto workload = co_await worker_.mesh.wait_for(pod, Clock::now() + kWorkloadTimeout);
+  if (workload == nullptr) {
+    auto who = fmt::format("{}.{} ({})", pod.service_account, pod.namespace_, pod.name);
+    kLog.warn("timed out waiting for workload '{}' from xds", who);
+    co_return Error(state::Errc::kUnknownSourceWorkload, std::move(who));
+  }
+  co_return workload;
+}
+
+std::optional<net::IpAddress> PodProxy::spoofed_source(const net::IpAddress& client,
+                                                       bool plaintext) const {
+  const bool transparent = plaintext ? plaintext_transparent_ : inbound_transparent_;
+  if (settings_.self || !transparent) return std::nullopt;
+  return client;
+}
+
+net::Task<Result<hbone::Pool::Dialled>> PodProxy::dial(hbone::TunnelKey key) {
+  auto credential = co_await worker_.credentials.get(key.source);
+  if (!credential) co_return Error(Errc::kIdentity, credential.error().message());
+  auto fd = settings_.sockets.dial(key.address.ip, std::nullopt);
+  if (!fd) co_return fd.error();
+  auto socket = co_await net::Socket::connect(worker_.reactor, std::move(*fd), key.address,
+                                              Clock::now() + kConnectTimeout);
+  if (!socket) {
+    if (socket.error().code.value() == ETIMEDOUT)
+      co_return Error(Errc::kNetworkPolicy, socket.error().message());
+    co_return Error(socket.error().code, "io error");
+  }
+  co_return hbone::Pool::Dialled{
+      std::move(*socket),
+      tls::Engine::client(worker_.tls, std::move(*credential), std::move(key.destination))};
+}
+
+void PodProxy::add_server(hbone::Server& server) {
+  servers_.push_back(&server);
+  if (draining_) server.drain();
+}
+
+void PodProxy::remove_server(hbone::Server& server) { std::erase(servers_, &server); }
+
+void PodProxy::mesh_changed() {
+  const auto& mesh = worker_.mesh.current();
+  const PodInfo& pod = settings_.pod;
+  auto local = mesh->local_workload(pod.name, pod.namespace_, pod.service_account);
+  // A workload that left the mesh keeps its connections: the pod's removal is what ends them.
+  if (local == nullptr) return;
+  if (mesh->policy_version() == policy_version_ && local == checked_for_) return;
+  policy_version_ = mesh->policy_version();
+  checked_for_ = local;
+  connections_.check_policies(*mesh, *local);
+}
+
+void PodProxy::drain(DrainMode mode, Time deadline, UniqueFunction<void()> done) {
+  draining_ = true;
+  // What the kernel has already accepted for us would be reset by closing the listener.
+  for (auto& listener : listeners_) listener->accept_all();
+  listeners_.clear();
+  control_.spawn(finish_drain(mode, deadline, std::move(done)));
+}
+
+net::Task<> PodProxy::finish_drain(DrainMode mode, Time deadline, UniqueFunction<void()> done) {
+  if (mode == DrainMode::kGraceful) {
+    for (hbone::Server* server : servers_) server->drain();
+    if (!co_await accepted_.drained(deadline))
+      kLog.warn("drain duration expired with {} pending connections of {}/{}, closing them",
+                accepted_.size(), settings_.pod.namespace_, settings_.pod.name);
+  }
+  accepted_.cancel();
+  pool_.drain();
+  // The caller destroys this proxy, and with it this very task: not from inside it.
+  worker_.reactor.post(std::move(done));
+}
+
+}  // namespace culvert::ztunnel
