@@ -1,0 +1,27 @@
+#pragma once
+
+#include "common/h2/connection.h"
+#include "common/net/reactor.h"
+#include "common/state/balance.h"
+#include "common/tls/context.h"
+#include "common/tls/credential.h"
+#include "waypoint/model.h"
+
+#include <memory>
+
+namespace culvert::waypoint {
+
+// What everything on one data-plane thread shares. Owned by the thread that runs `reactor`; workers
+// share nothing that changes: a new model or certificate is posted to each.
+struct Worker {
+  explicit Worker(tls::Options options) : tls(options) {}
+
+  net::Reactor reactor;
+  tls::Context tls;
+  h2::Buffers buffers;
+  ModelPtr model;                 // the newest; requests keep the one they began with
+  tls::CredentialPtr credential;  // our own identity; null until the CA has answered
+  std::unique_ptr<state::Random> random;
+};
+
+}  // namespace culvert::waypoint
