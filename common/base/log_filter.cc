@@ -49,7 +49,7 @@ Result<Filter> Filter::with(std::string_view directives) const {
     if (directive.empty()) continue;
 
     if (const auto global = parse_level(directive)) {
-      result.global_ = *global;
+      result.global_ = global;
       continue;
     }
     const size_t at = separator(directive);

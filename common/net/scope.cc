@@ -17,7 +17,7 @@ std::atomic<uint64_t> g_escaped = 0;
 // The frame that awaits a spawned task: linked in the scope while it runs, destroys itself at its
 // end.
 struct Scope::Root {
-  struct promise_type : RootHook {
+  struct promise_type : RootHook {  // NOLINT(readability-identifier-naming): the language's name
     Scope& scope;
     promise_type(Scope& owner, Task<>& /*task*/) : scope(owner) {}
     ~promise_type() {

@@ -32,7 +32,7 @@ constexpr auto kSignatures = std::to_array<uint16_t>(
 constexpr std::array<uint8_t, 3> kAlpn{2, 'h', '2'};
 // What rustls accepts for one handshake message, so that no chain that Istio's ztunnel takes is
 // refused here.
-constexpr size_t kMaxCertificateBytes = 64 * 1024;
+constexpr size_t kMaxCertificateBytes = size_t{64} * 1024;
 
 // RFC 7301 section 3.2: a server that shares no protocol with a client that named some sends
 // no_application_protocol. Not called for a client that named none.
@@ -65,6 +65,7 @@ bool set_protocol(SSL_CTX* context, const Options& options) {
 
 bool set_certificate(SSL_CTX* context, const OwnCertificate& own) {
   std::vector<CRYPTO_BUFFER*> chain;
+  chain.reserve(own.chain.size());
   for (const auto& certificate : own.chain) chain.push_back(certificate.get());
   return SSL_CTX_set_chain_and_key(context, chain.data(), chain.size(), &own.key, nullptr) == 1;
 }
