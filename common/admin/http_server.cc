@@ -177,7 +177,7 @@ Result<net::SocketAddress> HttpServer::adopt(int fd, std::shared_ptr<const Site>
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
   if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
-    const Error error = system_error(errno, "cannot take over a listening socket");
+    Error error = system_error(errno, "cannot take over a listening socket");
     ::close(fd);
     return error;
   }

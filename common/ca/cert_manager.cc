@@ -51,7 +51,7 @@ struct CertManager::State {
     [[nodiscard]] bool settled() const { return credential != nullptr || error.has_value(); }
   };
 
-  State(Signer& signer_, Clocks clocks_) : signer(signer_), clocks(std::move(clocks_)) {}
+  State(Signer& with, Clocks by) : signer(with), clocks(std::move(by)) {}
 
   void enqueue(const state::Identity& identity, Entry& entry, Priority priority, Time due);
   void start_due();

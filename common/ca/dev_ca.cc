@@ -71,7 +71,7 @@ Result<> check_root(const X509& root, const EVP_PKEY& key, WallTime now) {
   return {};
 }
 
-Error in_folder(const std::filesystem::path& dir, Error error) {
+Error in_folder(const std::filesystem::path& dir, const Error& error) {
   return invalid("development CA in " + dir.string() + ": " + error.message());
 }
 

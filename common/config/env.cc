@@ -130,7 +130,7 @@ Result<nanoseconds> parse_duration(std::string_view whole) {
 }
 
 Result<uint64_t> parse_cpu_quantity(std::string_view text) {
-  const Error malformed = invalid("must be a positive CPU quantity");
+  Error malformed = invalid("must be a positive CPU quantity");
   double scale = 1;
   if (text.ends_with('m')) {
     scale = 1000;
