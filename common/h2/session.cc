@@ -44,6 +44,7 @@ struct Session::State {
     size_t incoming_size = 0;
     bool head_done = false;
     bool too_large = false;
+    bool input_ended = false;
   };
 
   State(Role role_in, const Settings& settings_in, SessionHandler& handler_in)
@@ -261,6 +262,7 @@ int Session::State::frame_received(const nghttp2_frame& frame) {
   }
   if ((frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
     Stream* stream = find(frame.hd.stream_id);
+    if (stream != nullptr) stream->input_ended = true;
     if (stream != nullptr && stream->handler != nullptr && stream->head_done)
       stream->handler->on_end();
   }
@@ -327,6 +329,15 @@ int Session::State::send_data(const uint8_t* frame_header, size_t length) {
 }
 
 int Session::State::frame_sent(const nghttp2_frame& frame) {
+  if (role == Role::kServer && frame.hd.type == NGHTTP2_HEADERS &&
+      (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+    // RFC 9113 section 8.1: the answer is complete without the rest of the request. Only now, as a reset that is
+    // queued together with the answer would overtake it.
+    const Stream* stream = find(frame.hd.stream_id);
+    if (stream != nullptr && !stream->input_ended)
+      nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, frame.hd.stream_id,
+                                NGHTTP2_NO_ERROR);
+  }
   // A peer that makes us reset streams works around limits on its own resets.
   if (frame.hd.type == NGHTTP2_RST_STREAM && role == Role::kServer &&
       frame.rst_stream.error_code != NGHTTP2_NO_ERROR &&

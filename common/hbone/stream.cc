@@ -30,7 +30,8 @@ Stream::Stream(h2::Connection& connection)
 
 Stream::~Stream() {
   if (connection_ == nullptr || id_ < 0) return;
-  connection_->reset(id_, h2::ErrorCode::kCancel);
+  // A refusal is on its way, with a reset of its own behind it; another would overtake it.
+  if (!refused_) connection_->reset(id_, h2::ErrorCode::kCancel);
   connection_->detach(id_);
 }
 
@@ -56,13 +57,8 @@ net::Task<Result<const h2::Head*>> Stream::head(Time deadline) {
 
 void Stream::respond(std::span<const h2::Field> fields, bool end) {
   if (connection_ == nullptr) return;
-  responded_ = true;
   connection_->respond(id_, fields, end);
-  if (!end) return;
-  output_ended_ = true;
-  // RFC 9113 section 8.1: a complete answer may be followed by NO_ERROR to stop a request still
-  // being sent.
-  if (!input_ended_) connection_->reset(id_, h2::ErrorCode::kNoError);
+  refused_ = output_ended_ = end;
 }
 
 void Stream::attach(Observer* observer) {

@@ -51,7 +51,7 @@ class Capture:
 
     def __init__(self, namespace: str, device: str, folder: pathlib.Path) -> None:
         self.path = folder / f"{namespace}-{device}.pcap"
-        self._process = Process(namespace, ["tcpdump", "-i", device, "-U", "-s", "0", "-w", str(self.path), "-n"],
+        self._process = Process(namespace, ["tcpdump", "-i", device, "-U", "--immediate-mode", "-s", "0", "-w", str(self.path), "-n"],
                                 folder / f"{namespace}-{device}.tcpdump.log")
         self._process.wait_for_log("listening on")
 
