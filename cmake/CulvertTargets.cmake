@@ -46,7 +46,8 @@ function(culvert_test path)
   string(REPLACE "/" "_" target test_${path})
   add_executable(${target} ${ARG_SOURCES})
   target_link_libraries(${target} PRIVATE culvert_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${target} PRIVATE CULVERT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-  add_test(NAME unit/${path} COMMAND ${target})
+  # Fixtures are found from the source tree's root; no path of it is compiled in, so that a compiler cache serves
+  # every checkout.
+  add_test(NAME unit/${path} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(unit/${path} PROPERTIES LABELS unit TIMEOUT 120)
 endfunction()

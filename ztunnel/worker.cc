@@ -1,28 +1,13 @@
 #include "ztunnel/worker.h"
 
+#include "common/state/random.h"
 #include "ztunnel/pod_proxy.h"
 
 #include <fmt/format.h>
 
 #include <pthread.h>
 
-#include <random>
-
 namespace culvert::ztunnel {
-namespace {
-
-class SystemRandom final : public state::Random {
- public:
-  uint64_t below(uint64_t bound) override {
-    return std::uniform_int_distribution<uint64_t>(0, bound - 1)(engine_);
-  }
-
- private:
-  std::mt19937_64 engine_{std::random_device{}()};
-};
-
-}  // namespace
-
 Worker::Worker(unsigned index, const Config& config_in, metrics::Registry& registry,
                const MetricFamilies& families, CredentialSource& source)
     : mesh(reactor),
@@ -30,7 +15,7 @@ Worker::Worker(unsigned index, const Config& config_in, metrics::Registry& regis
       tls(tls::Options{.allow_tls12 = config_in.tls.tls12,
                        .pqc_only = config_in.tls.post_quantum_only}),
       traffic(families, registry, registry.make_shard()),
-      random(std::make_unique<SystemRandom>()),
+      random(std::make_unique<state::SystemRandom>()),
       config(config_in),
       index_(index) {}
 

@@ -49,6 +49,21 @@ Hub& hub() {
   return instance;
 }
 
+// A line with its '\n': to the writer if there is one, else to whoever captures, else to stderr.
+void put(std::string line, std::shared_ptr<Writer> writer) {
+  if (writer) {
+    writer->push(std::move(line));
+    return;
+  }
+  const std::lock_guard lock(hub().mutex);
+  if (hub().captures.empty()) {
+    std::fwrite(line.data(), 1, line.size(), stderr);
+  } else {
+    line.pop_back();
+    hub().captures.back()->push_back(std::move(line));
+  }
+}
+
 }  // namespace
 
 Target::Target(std::string_view name) : state_(std::make_unique<TargetState>()) {
@@ -81,18 +96,17 @@ void Target::write(Level level, std::string_view message, const std::vector<Fiel
   // Formatting and waiting for room in the queue happen outside the lock: threads must not queue
   // for it.
   const Record record{WallClock::now(), level, state_->name, scope, message, fields};
-  std::string line = format_line(format, record);
-  if (writer) {
-    writer->push(std::move(line));
-    return;
+  put(format_line(format, record), std::move(writer));
+}
+
+void write_line(std::string text) {
+  std::shared_ptr<Writer> writer;
+  {
+    const std::lock_guard lock(hub().mutex);
+    if (hub().captures.empty()) writer = hub().writer;
   }
-  const std::lock_guard lock(hub().mutex);
-  if (hub().captures.empty()) {
-    std::fwrite(line.data(), 1, line.size(), stderr);
-  } else {
-    line.pop_back();
-    hub().captures.back()->push_back(std::move(line));
-  }
+  text += '\n';
+  put(std::move(text), std::move(writer));
 }
 
 Result<> start(Format format, std::string_view directives, std::string_view program) {

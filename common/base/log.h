@@ -104,6 +104,9 @@ class Target {
 Result<> start(Format format, std::string_view directives, std::string_view program);
 // Writes what is queued and joins the writer thread. Called once at the end of main.
 void stop();
+// Writes `text` as a line of its own, as it is and whatever the filter: for logs that have a format
+// of their own, such as a waypoint's access log. Any thread.
+void write_line(std::string text);
 // The filter in force, and replacing it at run time (POST /logging). Any thread.
 Filter current_filter();
 void set_filter(Filter filter);

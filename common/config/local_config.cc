@@ -332,8 +332,8 @@ Result<LocalConfig> parse_local_config(std::string_view yaml) {
 void apply_local_config(const LocalConfig& config, state::Store& store) {
   store.clear();
   for (const auto& local : config.workloads) {
-    // Istio's ztunnel leaves the list empty for local workloads, and then cannot say which service an
-    // incoming connection was for. xDS fills it, so the local form does too.
+    // Istio's ztunnel leaves the list empty for local workloads, and then cannot say which service
+    // an incoming connection was for. xDS fills it, so the local form does too.
     state::Workload workload = local.workload;
     for (const auto& [service, ports] : local.services) workload.services.push_back(service);
     store.upsert_workload(std::move(workload), local.services);

@@ -331,8 +331,8 @@ int Session::State::send_data(const uint8_t* frame_header, size_t length) {
 int Session::State::frame_sent(const nghttp2_frame& frame) {
   if (role == Role::kServer && frame.hd.type == NGHTTP2_HEADERS &&
       (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
-    // RFC 9113 section 8.1: the answer is complete without the rest of the request. Only now, as a reset that is
-    // queued together with the answer would overtake it.
+    // RFC 9113 section 8.1: the answer is complete without the rest of the request. Only now, as a
+    // reset that is queued together with the answer would overtake it.
     const Stream* stream = find(frame.hd.stream_id);
     if (stream != nullptr && !stream->input_ended)
       nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, frame.hd.stream_id,

@@ -95,8 +95,8 @@ class Session {
   // Client. Error kGoingAway after GOAWAY or when stream ids ran out. `end`: no data follows. The
   // request may be held back until the peer allows another stream.
   Result<StreamId> open(std::span<const Field> fields, bool end, StreamHandler& handler);
-  // Server: the response head; with `end` the stream's output is over, and a request that is still being sent is
-  // stopped with RST_STREAM(NO_ERROR) behind it.
+  // Server: the response head; with `end` the stream's output is over, and a request that is still
+  // being sent is stopped with RST_STREAM(NO_ERROR) behind it.
   void respond(StreamId id, std::span<const Field> fields, bool end);
   // An informational (1xx) response before the real one.
   void respond_informational(StreamId id, std::span<const Field> fields);

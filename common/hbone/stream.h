@@ -79,7 +79,7 @@ class Stream final : private h2::StreamHandler {
   bool input_ended_ = false;
   bool output_ended_ = false;
   bool end_delivered_ = false;
-  bool refused_ = false;  // answered without opening the pipe
+  bool refused_ = false;          // answered without opening the pipe
   std::optional<Error> failure_;  // closed before both directions were over
   net::Event changed_;
 };

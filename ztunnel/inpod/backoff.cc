@@ -1,8 +1,8 @@
 #include "ztunnel/inpod/backoff.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace culvert::ztunnel::inpod {
 

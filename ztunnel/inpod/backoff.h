@@ -1,8 +1,8 @@
 #pragma once
 
-#include <string>
-
 #include "common/base/clock.h"
+
+#include <string>
 
 namespace culvert::ztunnel::inpod {
 

@@ -1,12 +1,12 @@
 #include "ztunnel/inpod/capabilities.h"
 
+#include "common/net/fd.h"
+
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/socket.h>
 
 #include <cerrno>
-
-#include "common/net/fd.h"
 
 namespace culvert::ztunnel::inpod {
 namespace {

@@ -1,11 +1,11 @@
 #include "ztunnel/inpod/manager.h"
 
-#include <algorithm>
-#include <utility>
-
 #include "common/base/check.h"
 #include "common/base/log.h"
 #include "ztunnel/inpod/errors.h"
+
+#include <algorithm>
+#include <utility>
 
 namespace culvert::ztunnel::inpod {
 namespace {
@@ -24,7 +24,8 @@ WorkloadManager::WorkloadManager(net::Reactor& reactor, PodProxies& proxies, Opt
       stop_(reactor),
       replied_(reactor),
       timer_(reactor, [this] { state_.poll(); }),
-      state_(proxies, [] { return Clock::now(); }, [this] { changed(); }, options_.timing),
+      state_(
+          proxies, [] { return Clock::now(); }, [this] { changed(); }, options_.timing),
       scope_(reactor) {}
 
 WorkloadManager::~WorkloadManager() = default;
@@ -66,7 +67,8 @@ net::Task<std::unique_ptr<Transport>> WorkloadManager::connect() {
     }
     const Duration delay = backoff.next();
     kLog.warn(
-        "failed to connect to the Istio CNI node agent over {}, is the node agent healthy? details: {}. "
+        "failed to connect to the Istio CNI node agent over {}, is the node agent healthy? "
+        "details: {}. "
         "retrying in {}",
         options_.path, connected.error().message(), to_text(delay));
     co_await pause(delay);
@@ -131,7 +133,8 @@ net::Task<WorkloadManager::End> WorkloadManager::reject(Transport& transport, Er
   const bool protocol_error = error.code == Errc::kProcessMessage;
   if (protocol_error)
     kLog.error(
-        "protocol mismatch error while processing stream: {}. Do the versions of ztunnel and istio-cni fit? "
+        "protocol mismatch error while processing stream: {}. Do the versions of ztunnel and "
+        "istio-cni fit? "
         "Running pods are served on; reconnecting",
         text);
   else
@@ -205,7 +208,8 @@ void WorkloadManager::drain(UniqueFunction<void()> done) {
 
 void WorkloadManager::finish() {
   if (!loop_ended_ || !state_drained_ || !drained_) return;
-  // Not from here: `done` may destroy this, which a task or the state machine may be in the middle of.
+  // Not from here: `done` may destroy this, which a task or the state machine may be in the middle
+  // of.
   reactor_.post(std::exchange(drained_, {}));
 }
 

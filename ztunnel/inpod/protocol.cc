@@ -1,11 +1,11 @@
 #include "ztunnel/inpod/protocol.h"
 
-#include <algorithm>
+#include "proto/zds.pb.h"
+#include "ztunnel/inpod/errors.h"
 
 #include <fmt/format.h>
 
-#include "proto/zds.pb.h"
-#include "ztunnel/inpod/errors.h"
+#include <algorithm>
 
 namespace culvert::ztunnel::inpod {
 namespace {
@@ -22,7 +22,8 @@ Add to_add(zds::AddWorkload& message, net::Fd netns) {
   return add;
 }
 
-// How many bytes the UTF-8 character at the start of `text` has; 0 if there is none (RFC 3629 section 4).
+// How many bytes the UTF-8 character at the start of `text` has; 0 if there is none (RFC 3629
+// section 4).
 size_t character_length(std::string_view text) {
   const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = at(0);

@@ -1,14 +1,14 @@
 #include "ztunnel/inpod/state_manager.h"
 
-#include <algorithm>
-#include <utility>
-
-#include <fmt/format.h>
-
 #include "common/base/check.h"
 #include "common/base/log.h"
 #include "ztunnel/inpod/backoff.h"
 #include "ztunnel/inpod/errors.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
 
 namespace culvert::ztunnel::inpod {
 namespace {
@@ -64,8 +64,8 @@ bool StateManager::has_room_for(const std::string& uid) const {
 void StateManager::add(Add request, Reply reply) {
   const std::string& uid = request.uid;
   if (!request.info) return reply(Error(Errc::kProcessMessage, "no workload info"));
-  if (!has_room_for(uid) || (!snapshot_received_ && snapshot_names_.size() >= kMaxPods &&
-                             !snapshot_names_.contains(uid)))
+  if (!has_room_for(uid) ||
+      (!snapshot_received_ && snapshot_names_.size() >= kMaxPods && !snapshot_names_.contains(uid)))
     return reply(Error(Errc::kProcessMessage, fmt::format("more than {} pods", kMaxPods)));
   if (!snapshot_received_) snapshot_names_.insert(uid);
   auto netns = net::Netns::open(std::move(request.netns));
@@ -86,7 +86,8 @@ void StateManager::add(Add request, Reply reply) {
   launch(uid, std::move(pod), std::move(reply), now_() + timing_.start_limit);
 }
 
-// An Add for a pod whose start is under way: joins it, or comes after it when the namespace is another.
+// An Add for a pod whose start is under way: joins it, or comes after it when the namespace is
+// another.
 void StateManager::take_over(Start& start, const std::string& uid, Pod pod, Reply reply) {
   const bool same = start.pod.netns->id() == pod.netns->id();
   start.wanted = same;
@@ -146,8 +147,9 @@ void StateManager::fail(const std::string& uid, const Pod& pod, const Error& err
   Failed& failed = pending_[uid];
   // Every retry fails alike; the log says so once.
   if (failed.error != text)
-    kLog.warn("cannot start the proxy of pod {} ({}): {}. Its traffic is not served; retrying every {}",
-              name_of(pod.info), uid, text, to_text(timing_.retry_interval));
+    kLog.warn(
+        "cannot start the proxy of pod {} ({}): {}. Its traffic is not served; retrying every {}",
+        name_of(pod.info), uid, text, to_text(timing_.retry_interval));
   failed = {pod, std::move(text)};
   schedule_retry();
 }
@@ -180,8 +182,7 @@ void StateManager::del(const Del& request) {
 }
 
 Result<> StateManager::finish_snapshot() {
-  if (snapshot_received_)
-    return Error(Errc::kProcessMessage, "pod snapshot received already");
+  if (snapshot_received_) return Error(Errc::kProcessMessage, "pod snapshot received already");
   snapshot_received_ = true;
   const std::set<std::string> names = std::exchange(snapshot_names_, {});
   for (const std::string& uid : keys(running_))

@@ -1,5 +1,10 @@
 #include "ztunnel/inpod/transport.h"
 
+#include "common/base/check.h"
+#include "common/base/log.h"
+
+#include <fmt/format.h>
+
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -7,18 +12,13 @@
 #include <cerrno>
 #include <cstring>
 
-#include <fmt/format.h>
-
-#include "common/base/check.h"
-#include "common/base/log.h"
-
 namespace culvert::ztunnel::inpod {
 namespace {
 
 const log::Target kLog{"inpod::packet"};
 
-// The most descriptors the kernel passes with one packet (SCM_MAX_FD). With room for all of them a packet
-// with too many is told from a truncated one, and none of them stays open unnoticed.
+// The most descriptors the kernel passes with one packet (SCM_MAX_FD). With room for all of them a
+// packet with too many is told from a truncated one, and none of them stays open unnoticed.
 constexpr size_t kMaxFds = 253;
 
 // Everything that came, before anyone looks at it, so that no failure can leak a descriptor.

@@ -389,7 +389,7 @@ TEST(ConfigYaml, WhoWeAre) {
 
 // The example of the documentation is complete and works.
 TEST(ConfigYaml, DocumentedExample) {
-  std::ifstream file(CULVERT_SOURCE_DIR "/docs/waypoint-config.md");
+  std::ifstream file("docs/waypoint-config.md");
   ASSERT_TRUE(file) << "docs/waypoint-config.md";
   std::stringstream text;
   text << file.rdbuf();

@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 json recorded() {
-  std::ifstream file(CULVERT_SOURCE_DIR "/tests/fixtures/ztunnel/config_dump_config.json");
+  std::ifstream file("tests/fixtures/ztunnel/config_dump_config.json");
   return json::parse(file);
 }
 

@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 std::vector<std::string> fixture_lines() {
-  std::ifstream file(CULVERT_SOURCE_DIR "/tests/fixtures/ztunnel/metrics.txt");
+  std::ifstream file("tests/fixtures/ztunnel/metrics.txt");
   std::vector<std::string> lines;
   for (std::string line; std::getline(file, line);) lines.push_back(line);
   EXPECT_GT(lines.size(), 40U);

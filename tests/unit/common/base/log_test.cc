@@ -32,7 +32,7 @@ nlohmann::ordered_json json(const std::vector<Field>& fields,
 }
 
 TEST(LogText, IsTheLineIstiosZtunnelWrites) {
-  std::ifstream file(CULVERT_SOURCE_DIR "/tests/fixtures/ztunnel/access_log.txt");
+  std::ifstream file("tests/fixtures/ztunnel/access_log.txt");
   std::string first;
   ASSERT_TRUE(std::getline(file, first));
   const std::string identity = "spiffe://cluster.local/ns/demo/sa/";
