@@ -58,6 +58,12 @@ TEST(Sniff, SplitAnywhere) {
 
 TEST(Sniff, NeverWantsMoreThanItsLimit) {
   EXPECT_EQ(of("GET /" + std::string(kMaxSniffed, 'a')), Sniffed::kHttp1);
+  const auto filled = [](std::string begin, char with) {
+    begin.resize(kMaxSniffed, with);
+    return of(begin);
+  };
+  EXPECT_EQ(filled("\r\n\r\nGET /", 'a'), Sniffed::kHttp1);
+  EXPECT_EQ(filled("GET / ", ' '), Sniffed::kHttp1);
   EXPECT_NE(of(std::string(kMaxSniffed, 'A')), Sniffed::kMore);
   EXPECT_NE(of(std::string(kMaxSniffed, '\n')), Sniffed::kMore);
 }
