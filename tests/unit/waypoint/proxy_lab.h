@@ -78,7 +78,7 @@ class ProxyLab {
         "- {name: server-1, addresses: [10.244.1.11], serviceAccount: server, workloadName: server,"
         " canonicalRevision: v1}\n"
         "- {name: server-2, addresses: [10.244.1.12], serviceAccount: server, workloadName: "
-        "server}\n"
+        "server, direct: true}\n"
         "- {name: canary, addresses: [10.244.1.13], serviceAccount: canary}\n" +
         sections;
     return out;

@@ -250,5 +250,33 @@ TEST(ProxyOrder, Http2ByPortAndByClient) {
   EXPECT_FALSE(lab.upstreams.tries.at(3)->http2);
 }
 
+TEST(ProxyOrder, DirectWorkloadIsItsOwnDestination) {
+  ProxyLab lab;
+  lab.make()->go(lab.tunnel("10.244.1.12:9999"));
+  ASSERT_EQ(lab.upstreams.tries.size(), 1U);
+  EXPECT_EQ(lab.upstreams.tries[0]->address, "10.244.1.12:9999");
+  EXPECT_EQ(lab.last()["downstream_local_address"], "10.244.1.12:9999");
+}
+
+TEST(ProxyOrder, ServerHeaderOnAllAnswers) {
+  ProxyLab lab(kNoAdmin, "  serverHeader: envoy\n");
+  lab.upstreams.otherwise.headers = {{"server", "app"}};
+  EXPECT_EQ(lab.get("/")->header("server"), "envoy");
+  EXPECT_EQ(lab.get("/admin")->header("server"), "envoy");
+  ProxyLab keeps;
+  keeps.upstreams.otherwise.headers = {{"server", "app"}};
+  EXPECT_EQ(keeps.get("/")->header("server"), "app");
+}
+
+TEST(ProxyOrder, ForwardedIdentityAndAddress) {
+  ProxyLab lab("", "  xForwardedClientCert: identity\n  xForwardedFor: append\n");
+  lab.get("/",
+          {{"x-forwarded-client-cert", "URI=spiffe://forged"}, {"x-forwarded-for", "1.2.3.4"}});
+  const auto& headers = lab.upstreams.tries.at(0)->head.headers;
+  EXPECT_EQ(headers.joined("x-forwarded-client-cert"),
+            "By=spiffe://cluster.local/ns/demo/sa/waypoint;URI=" + std::string(test::kClientId));
+  EXPECT_EQ(headers.joined("x-forwarded-for"), "1.2.3.4,10.244.1.10");
+}
+
 }  // namespace
 }  // namespace culvert::waypoint

@@ -127,6 +127,23 @@ TEST(TcpProxy, ConnectFailure) {
   EXPECT_EQ(lab.last()["response_flags"], "UF,URX");  // as Envoy: the one attempt is all
 }
 
+TEST(TcpProxy, Overflow) {
+  ProxyLab lab;
+  lab.upstreams.raw_error = Error(ExchangeErrc::kOverflow);
+  Connection c(lab);
+  c.wait();
+  EXPECT_TRUE(c.client->reset);
+  EXPECT_EQ(lab.last()["response_flags"], "UO");
+}
+
+TEST(TcpProxy, DirectWorkload) {
+  ProxyLab lab;
+  Connection c(lab, "10.244.1.12:7777");
+  ASSERT_EQ(lab.upstreams.raws.size(), 1U);
+  c.scope.cancel();
+  EXPECT_EQ(lab.last()["upstream_host"], "10.244.1.12:7777");
+}
+
 TEST(TcpProxy, NoEndpoint) {
   ProxyLab lab(
       "tcpRoutes:\n- name: t\n  parentRefs: [{kind: Service, name: server, port: 5432}]\n"
