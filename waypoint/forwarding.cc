@@ -293,7 +293,7 @@ net::Task<std::optional<LocalReply>> Forwarding::respond() {
 
 // Too late for another answer than the one that has begun, unless it has not.
 std::optional<LocalReply> Forwarding::fail_response(Stop stop) {
-  const LocalReply reply = reply_to(stop);
+  LocalReply reply = reply_to(stop);
   if (!exchange_.responded() && stop != Stop::kClientGone) return reply;
   record_.add_flag(reply.flag);
   record_.log.response_code_details = reply.details;

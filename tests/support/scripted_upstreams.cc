@@ -11,7 +11,6 @@ using waypoint::BodyPiece;
 using waypoint::BodyReader;
 using waypoint::BodySize;
 using waypoint::ClientExchange;
-using waypoint::ExchangeErrc;
 
 namespace {
 
