@@ -281,6 +281,8 @@ TEST(ProxyUpgrade, RouteTimeoutDoesNotEndIt) {
   auto r = lab.make();
   r->client.offers = "websocket";
   r->start();
+  lab.settle();
+  r->client.end();  // half-closed: the request is complete, which starts the route's time
   const Time later = Clock::now() + milliseconds(100);
   culvert::test::run_until(lab.reactor(), [&] { return Clock::now() > later; });
   EXPECT_FALSE(r->scope.empty());
