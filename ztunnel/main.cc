@@ -1,10 +1,9 @@
+#include "common/admin/version.h"
 #include "common/base/log.h"
+#include "common/base/machine.h"
 #include "common/config/env.h"
 #include "ztunnel/app.h"
 #include "ztunnel/surroundings.h"
-#include "ztunnel/version.h"
-
-#include <sys/resource.h>
 
 #include <cstdio>
 #include <exception>
@@ -12,9 +11,9 @@
 
 namespace {
 
+using culvert::admin::Version;
 using culvert::ztunnel::App;
 using culvert::ztunnel::Config;
-using culvert::ztunnel::Version;
 
 constexpr const char* kHelp =
     "Culvert ztunnel: the node proxy of an ambient service mesh\n"
@@ -22,15 +21,6 @@ constexpr const char* kHelp =
     "usage: ztunnel [proxy [...]]   run; configured by environment variables\n"
     "       ztunnel version         print what this binary is\n"
     "       ztunnel help            print this\n";
-
-// Each connection needs a few descriptors; the soft limit is often 1024.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-  }
-}
 
 int fail(const culvert::Error& error) {
   std::fprintf(stderr, "ztunnel: %s\n", error.message().c_str());
@@ -48,7 +38,7 @@ int run(int argc, char** argv) {
   const culvert::log::Target log{"main"};
   log.info("version: {}", Version::of(config->istio_version).line());
   for (const auto& warning : config->warnings) log.warn("{}", warning);
-  raise_descriptor_limit();
+  culvert::raise_descriptor_limit();
   App app(std::move(*config));
   if (auto started = app.start(); !started) {
     log.error("cannot start: {}", started.error().message());
