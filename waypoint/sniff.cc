@@ -59,4 +59,10 @@ Sniffed sniff(Bytes bytes) {
   return sniff_http1(text.substr(line));
 }
 
+Sniffed sniff_http(Bytes bytes) {
+  const std::string_view text = as_text(bytes);
+  if (text.starts_with(kPreface)) return Sniffed::kHttp2;
+  return agree(text, kPreface) ? Sniffed::kMore : Sniffed::kHttp1;
+}
+
 }  // namespace culvert::waypoint
