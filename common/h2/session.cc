@@ -17,6 +17,10 @@ constexpr size_t kFrameHeader = 9;
 // bytes).
 constexpr size_t kDataPayload = 16384 - kFrameHeader;
 constexpr int kMaxUselessFrames = 1000;
+// Of a server, waiting for a peer that does not read. A hundred streams never have so many.
+constexpr size_t kMaxQueuedFrames = 10'000;
+// nghttp2 would refuse to send a head beyond 64 KiB, and heads grow on their way through a proxy.
+constexpr size_t kMaxSentHeaderBlock = 512 * 1024;
 
 struct SessionDeleter {
   void operator()(nghttp2_session* session) const { nghttp2_session_del(session); }
@@ -63,6 +67,8 @@ struct Session::State {
   void head_received(const nghttp2_frame& frame);
   int data_chunk(StreamId id, Bytes data);
   int frame_sent(const nghttp2_frame& frame);
+  int frame_not_sent(const nghttp2_frame& frame);
+  int invalid_field(StreamId id);
   int stream_closed(StreamId id, uint32_t code);
   ssize_t read_data(StreamId id, size_t length, uint32_t* flags);
   int send_data(const uint8_t* frame_header, size_t length);
@@ -119,6 +125,14 @@ nghttp2_session_callbacks* make_callbacks() {
       callbacks, [](nghttp2_session*, const nghttp2_frame* frame, void* user) {
         return state_of(user).frame_sent(*frame);
       });
+  nghttp2_session_callbacks_set_on_frame_not_send_callback(
+      callbacks, [](nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
+        return state_of(user).frame_not_sent(*frame);
+      });
+  nghttp2_session_callbacks_set_on_invalid_header_callback2(
+      callbacks,
+      [](nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf*, nghttp2_rcbuf*, uint8_t,
+         void* user) { return state_of(user).invalid_field(frame->hd.stream_id); });
   nghttp2_session_callbacks_set_on_stream_close_callback(
       callbacks, [](nghttp2_session*, int32_t id, uint32_t code, void* user) {
         return state_of(user).stream_closed(id, code);
@@ -143,6 +157,7 @@ nghttp2_option* make_options(const Settings& settings) {
   nghttp2_option_set_no_auto_window_update(options, 1);
   nghttp2_option_set_no_closed_streams(options, 1);
   nghttp2_option_set_peer_max_concurrent_streams(options, settings.assumed_peer_streams);
+  nghttp2_option_set_max_send_header_block_length(options, kMaxSentHeaderBlock);
   return options;
 }
 
@@ -161,7 +176,7 @@ Session::Session(Role role, const Settings& settings, SessionHandler& handler)
   CULVERT_CHECK(made == 0);  // only out of memory
   state_->session.reset(raw);
 
-  std::array<nghttp2_settings_entry, 5> entries{};
+  std::array<nghttp2_settings_entry, 6> entries{};
   size_t count = 0;
   const auto add = [&](int32_t id, uint32_t value) { entries[count++] = {id, value}; };
   add(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, settings.stream_window);
@@ -170,6 +185,7 @@ Session::Session(Role role, const Settings& settings, SessionHandler& handler)
   if (role == Role::kClient) add(NGHTTP2_SETTINGS_ENABLE_PUSH, 0);
   if (settings.max_concurrent_streams)
     add(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, *settings.max_concurrent_streams);
+  if (settings.extended_connect) add(NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1);
   nghttp2_submit_settings(raw, NGHTTP2_FLAG_NONE, entries.data(), count);
   nghttp2_session_set_local_window_size(raw, NGHTTP2_FLAG_NONE, 0,
                                         static_cast<int32_t>(settings.connection_window));
@@ -213,11 +229,20 @@ int Session::State::header(const nghttp2_frame& frame, std::string_view name,
   return 0;
 }
 
+// nghttp2 would drop the field and go on with the rest of the head. RFC 9113 section 8.2.1: the
+// message is malformed.
+int Session::State::invalid_field(StreamId id) {
+  nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR);
+  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
 void Session::State::head_received(const nghttp2_frame& frame) {
   const StreamId id = frame.hd.stream_id;
   Stream* stream = find(id);
   if (stream == nullptr) return;
   if (stream->too_large) {
+    const bool answerable = !stream->head_done && stream->handler != nullptr;
+    if (answerable && stream->handler->on_head_too_large()) return;
     nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_ENHANCE_YOUR_CALM);
     return;
   }
@@ -246,6 +271,11 @@ int Session::State::frame_received(const nghttp2_frame& frame) {
       if (frame.hd.length == 0 && (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return useless_frame();
       break;
+    case NGHTTP2_RST_STREAM:
+      if (Stream* stream = find(frame.hd.stream_id);
+          stream != nullptr && stream->handler != nullptr)
+        stream->handler->on_reset_received();
+      return 0;
     case NGHTTP2_SETTINGS:
       if ((frame.hd.flags & NGHTTP2_FLAG_ACK) == 0) handler.on_settings();
       return 0;
@@ -292,9 +322,12 @@ int Session::State::stream_closed(StreamId id, uint32_t code) {
 Result<> Session::feed(Bytes bytes) {
   if (state_->failed) return Error(Errc::kProtocol);
   const ssize_t taken = nghttp2_session_mem_recv(state_->session.get(), bytes.data(), bytes.size());
-  if (taken >= 0) return {};
+  const bool unread =
+      state_->role == Role::kServer &&
+      nghttp2_session_get_outbound_queue_size(state_->session.get()) > kMaxQueuedFrames;
+  if (taken >= 0 && !unread) return {};
   state_->failed = true;
-  if (taken == NGHTTP2_ERR_CALLBACK_FAILURE) {
+  if (unread || taken == NGHTTP2_ERR_CALLBACK_FAILURE) {
     goaway(ErrorCode::kEnhanceYourCalm);
     return Error(Errc::kFlood);
   }
@@ -343,6 +376,14 @@ int Session::State::frame_sent(const nghttp2_frame& frame) {
       frame.rst_stream.error_code != NGHTTP2_NO_ERROR &&
       frame.rst_stream.error_code != NGHTTP2_CONNECT_ERROR)
     return useless_frame();
+  return 0;
+}
+
+int Session::State::frame_not_sent(const nghttp2_frame& frame) {
+  // A request that was held back until GOAWAY came: nghttp2 knows of no stream to close.
+  if (role == Role::kClient && frame.hd.type == NGHTTP2_HEADERS &&
+      frame.headers.cat == NGHTTP2_HCAT_REQUEST)
+    return stream_closed(frame.hd.stream_id, NGHTTP2_REFUSED_STREAM);
   return 0;
 }
 
@@ -446,6 +487,11 @@ size_t Session::streams() const { return state_->streams.size(); }
 uint32_t Session::peer_max_streams() const {
   return nghttp2_session_get_remote_settings(state_->session.get(),
                                              NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+bool Session::peer_extended_connect() const {
+  return nghttp2_session_get_remote_settings(state_->session.get(),
+                                             NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
 }
 
 bool Session::accepts_requests() const {

@@ -36,6 +36,12 @@ class StreamHandler {
   // The stream is gone; last call. `code` is kNoError when both sides had ended it, else
   // RST_STREAM's code (also our own) or the reason the connection died.
   virtual void on_closed(ErrorCode code) = 0;
+  // The peer's RST_STREAM; on_closed follows. Without it, on_closed with an error means that the
+  // peer broke HTTP and the session reset the stream, or that the connection is gone.
+  virtual void on_reset_received() {}
+  // Instead of on_head: the head is over Settings::max_header_list. True: the handler answers it
+  // (the rest of the request comes as usual); false: the stream is reset with ENHANCE_YOUR_CALM.
+  virtual bool on_head_too_large() { return false; }
 
   struct Produced {
     size_t bytes =
@@ -72,6 +78,8 @@ struct Settings {
   uint32_t max_header_list = 16384;                // also enforced on what arrives
   std::optional<uint32_t> max_concurrent_streams;  // announced and enforced; server
   uint32_t assumed_peer_streams = 100;  // until the peer's SETTINGS say otherwise; client
+  bool extended_connect =
+      false;  // announced and accepted: CONNECT with :protocol (RFC 8441); server
 };
 
 class Session {
@@ -84,7 +92,7 @@ class Session {
   // Takes all of `bytes`. Error: the peer broke the protocol or flooded us; GOAWAY is queued, drain
   // once more and close. Limits beyond nghttp2's own (SETTINGS, PING and RST_STREAM floods,
   // CONTINUATION): empty DATA frames and streams we had to reset, 1,000 each per connection without
-  // useful data in between.
+  // useful data in between; and, of a server, 10,000 frames that the peer caused and does not read.
   Result<> feed(Bytes bytes);
   // Appends frames to `out` until it holds `limit` bytes or there is nothing to send.
   Result<> drain(ByteQueue& out, size_t limit);
@@ -124,6 +132,8 @@ class Session {
   [[nodiscard]] size_t streams() const;  // with a handler attached
   // The peer's SETTINGS_MAX_CONCURRENT_STREAMS.
   [[nodiscard]] uint32_t peer_max_streams() const;
+  // Client: the peer's SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 section 3).
+  [[nodiscard]] bool peer_extended_connect() const;
   [[nodiscard]] bool accepts_requests() const;  // client: open() would work
 
   struct State;  // private to session.cc

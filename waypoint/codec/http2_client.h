@@ -11,7 +11,9 @@
 namespace culvert::waypoint {
 
 // One HTTP/2 connection to an endpoint, with prior knowledge, that carries many exchanges. Worker
-// thread; one owner. Exchanges may outlive it and behave as lost then.
+// thread; one owner, which does not destroy it from a task of one of its exchanges' calls.
+// Exchanges may outlive it and behave as lost then. Heads arrive and leave without hop-by-hop
+// fields; :scheme is "http".
 class Http2Client {
  public:
   Http2Client(net::Reactor& reactor, std::unique_ptr<net::ByteStream> stream,
@@ -28,14 +30,17 @@ class Http2Client {
   // The connection has ended; the owner may forget it.
   [[nodiscard]] bool closed() const;
   // Only while usable() (CHECK). Errors of its calls: kBadMessage, kTooLarge, kPeerReset, kRefused
-  // (REFUSED_STREAM, or not processed according to GOAWAY), kConnectionLost,
-  // culvert::Errc::kTimedOut.
+  // (REFUSED_STREAM, not processed according to GOAWAY, or the connection ended before send()),
+  // kConnectionLost, culvert::Errc::kTimedOut. An upgrade becomes extended CONNECT (RFC 8441), a
+  // 2xx to it the status 101; send() waits for the peer's SETTINGS then, and fails with
+  // kConnectFailed if they do not allow it.
   std::unique_ptr<ClientExchange> start();
   // No new exchanges; closes after the last one.
   void drain();
 
+  struct State;  // private to http2_client.cc
+
  private:
-  struct State;
   std::unique_ptr<State> state_;
 };
 
