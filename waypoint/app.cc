@@ -78,8 +78,10 @@ Result<> App::start() {
       [this](const state::Identity& identity, const tls::CredentialPtr& credential) {
         take_certificate(identity, credential);
       });
+  // First: a second process by mistake ends here, before clients come to it.
+  if (auto bound = bind_admin(); !bound) return bound;
   if (auto started = start_workers(); !started) return started;
-  if (auto served = start_admin(); !served) return served;
+  http_.start();
   try {
     watch_config();
   } catch (const std::system_error& error) {
@@ -109,7 +111,7 @@ Result<> App::start_workers() {
   return {};
 }
 
-Result<> App::start_admin() {
+Result<> App::bind_admin() {
   const auto admin = std::make_shared<admin::Site>();
   const auto agent = std::make_shared<admin::Site>();
   const auto readiness = std::make_shared<admin::Site>();
@@ -146,7 +148,6 @@ Result<> App::start_admin() {
     ports.push_back({{net::IpAddress::loopback_v6(), config_.admin_port}, admin});
   for (const auto& [address, site] : ports)
     if (auto bound = http_.listen(address, site); !bound) return bound.error();
-  http_.start();
   return {};
 }
 
@@ -187,11 +188,12 @@ Result<> App::take_model(const ModelPtr& model) {
 }
 
 void App::fetch_certificate() {
-  certificates_->fetch(
-      model_->self().identity(), ca::Priority::kRealTime, [](Result<tls::CredentialPtr> result) {
-        if (result) return;  // on_update delivers it
-        kLog.error("no certificate yet, trying again: {}", result.error().message());
-      });
+  certificates_->fetch(model_->self().identity(), ca::Priority::kRealTime,
+                       [](const Result<tls::CredentialPtr>& result) {
+                         if (result) return;  // on_update delivers it
+                         kLog.error("no certificate yet, trying again: {}",
+                                    result.error().message());
+                       });
 }
 
 void App::take_certificate(const state::Identity& identity, const tls::CredentialPtr& credential) {
@@ -206,7 +208,7 @@ nlohmann::json App::config_dump() {
     ModelPtr model;
     std::vector<ca::CertManager::Entry> certificates;
   };
-  const auto answer = net::ask<Answer>(control_, [this](std::function<void(Answer)> reply) {
+  const auto answer = net::ask<Answer>(control_, [this](const std::function<void(Answer)>& reply) {
     reply({model_, certificates_->entries()});
   });
   nlohmann::json dump =

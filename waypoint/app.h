@@ -39,7 +39,7 @@ class App {
 
  private:
   Result<> start_workers();
-  Result<> start_admin();
+  Result<> bind_admin();
   void watch_config();
   Result<> take_model(const ModelPtr& model);
   void fetch_certificate();

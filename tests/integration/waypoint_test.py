@@ -383,6 +383,7 @@ def test_metrics_and_access_log_of_a_request(scene):
 
 def test_http_ports(scene):
     waypoint = scene.waypoint
+    assert scene.get().status == 200
     for port in (15020, 15090):
         assert b"istio_requests_total" in waypoint.get(port, "/stats/prometheus")[2]
     assert waypoint.get(15020, "/healthz/ready")[0] == waypoint.get(15021, "/healthz/ready")[0] == 200
@@ -523,11 +524,10 @@ def test_drain_under_load_fails_no_request(scene):
 def test_starts_without_a_configuration_and_waits_for_one(scene):
     lab = scene.lab
     file = lab.folder / "late.yaml"
-    pod = lab.pod(WAYPOINT)
-    late = Daemon(lab, lab.network.pod_ns(pod), [scene.waypoint.argv[0], "proxy", "waypoint", "--domain",
-                                                  "demo.svc.cluster.local", "--proxyLogLevel=warning",
-                                                  "--proxyComponentLogLevel=misc:error",
-                                                  "--log_output_level=default:info"], "late",
+    late = Daemon(lab, lab.ns(OUTSIDER), [scene.waypoint.argv[0], "proxy", "waypoint", "--domain",
+                                             "demo.svc.cluster.local", "--proxyLogLevel=warning",
+                                             "--proxyComponentLogLevel=misc:error",
+                                             "--log_output_level=default:info"], "late",
                   {"WAYPOINT_CONFIG": str(file), "POD_NAMESPACE": "demo", "SERVICE_ACCOUNT": "waypoint", **QUICK_DRAIN})
     lab.processes.append(late)
     late.wait_for_log("waiting for a version that works")
