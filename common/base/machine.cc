@@ -15,9 +15,8 @@ namespace {
 
 std::optional<uint64_t> parse_number(std::string_view text) {
   uint32_t value = 0;
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, value);
-  if (error != std::errc() || end != last) return std::nullopt;
+  const auto [end, error] = std::from_chars(text.begin(), text.end(), value);
+  if (error != std::errc() || end != text.end()) return std::nullopt;
   return value;
 }
 
