@@ -19,6 +19,8 @@ constexpr size_t kDataPayload = 16384 - kFrameHeader;
 constexpr int kMaxUselessFrames = 1000;
 // Of a server, waiting for a peer that does not read. A hundred streams never have so many.
 constexpr size_t kMaxQueuedFrames = 10'000;
+// Of one response; endless ones would be an answer that never begins.
+constexpr int kMaxInformational = 16;
 // nghttp2 would refuse to send a head beyond 64 KiB, and heads grow on their way through a proxy.
 constexpr size_t kMaxSentHeaderBlock = 512 * 1024;
 
@@ -49,6 +51,7 @@ struct Session::State {
     bool head_done = false;
     bool too_large = false;
     bool input_ended = false;
+    int informational = 0;  // 1xx heads
   };
 
   State(Role role_in, const Settings& settings_in, SessionHandler& handler_in)
@@ -255,7 +258,11 @@ void Session::State::head_received(const nghttp2_frame& frame) {
   if (role == Role::kClient) {
     // 1xx is not the answer; another head follows (RFC 9110 section 15.2).
     const auto status = head.get(":status");
-    if (status && status->size() == 3 && status->front() == '1') return;
+    if (status && status->size() == 3 && status->front() == '1') {
+      if (++stream->informational > kMaxInformational)
+        nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_ENHANCE_YOUR_CALM);
+      return;
+    }
   }
   stream->head_done = true;
   target->on_head(std::move(head), end);

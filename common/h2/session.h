@@ -25,7 +25,8 @@ using StreamId = int32_t;
 // What one stream is told. A handler that dies before on_closed must detach() first.
 class StreamHandler {
  public:
-  // The request (server) or final response (client) head. `end`: no data follows; on_end comes too.
+  // The request (server) or final response (client) head; of 1xx before that nothing is told, and
+  // more than 16 reset the stream. `end`: no data follows; on_end comes too.
   virtual void on_head(Head head, bool end) = 0;
   // The owner gives window back with Session::consume as bytes are taken. Valid only during the
   // call.

@@ -137,7 +137,8 @@ Result<> ClientStream::open(const http::RequestHead& head, BodySize size,
   upgrade_ = !upgrade.empty();
   if (upgrade_ && !session.peer_extended_connect())
     return Error(ExchangeErrc::kConnectFailed, "the endpoint takes no upgrades over HTTP/2");
-  std::vector<h2::Field> fields{{":method", upgrade_ ? "CONNECT" : head.method}};
+  const std::string_view method = upgrade_ ? std::string_view("CONNECT") : head.method;
+  std::vector<h2::Field> fields{{":method", method}};
   if (upgrade_) fields.push_back({":protocol", upgrade});
   const bool plain_connect = head.is_connect() && !upgrade_;
   if (!plain_connect) {

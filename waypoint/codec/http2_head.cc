@@ -105,11 +105,6 @@ bool is_sensitive(std::string_view name) {
   return std::ranges::find(kNames, name) != kNames.end();
 }
 
-// RFC 8441 section 5: the handshake of WebSocket in HTTP/1 has no place in HTTP/2.
-bool is_upgrade_field(std::string_view name) {
-  return name == "sec-websocket-key" || name == "sec-websocket-accept" || name == "content-length";
-}
-
 }  // namespace
 
 Result<Http2Request> parse_http2_request(const h2::Head& fields, bool end, HeadLimits limits) {
@@ -164,7 +159,7 @@ void append_fields(std::vector<h2::Field>& to, const http::Headers& headers, Fie
   to.reserve(to.size() + headers.size() + 1);
   headers.for_each([&](const http::Headers::Field& field) {
     if (http::is_hop_by_hop(field.name) || field.name == "host") return;
-    if (tunnel && is_upgrade_field(field.name)) return;
+    if (tunnel && field.name == "content-length") return;
     to.push_back({field.name, field.value, is_sensitive(field.name)});
   });
   // RFC 9113 section 8.2.2: the one value that is allowed.

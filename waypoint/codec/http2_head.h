@@ -41,7 +41,7 @@ enum class FieldSet : uint8_t {
   kRequest,         // "te: trailers" may stay
   kResponse,        // and trailers of either
   kTrailers,        //
-  kTunnelRequest,   // extended CONNECT: without the fields that HTTP/1 needs around an upgrade
+  kTunnelRequest,   // extended CONNECT and its 2xx: without a length
   kTunnelResponse,  //
 };
 // Adds the fields of `headers` but those that HTTP/2 must not carry (RFC 9113 section 8.2.2) and

@@ -11,6 +11,9 @@
 namespace culvert::waypoint {
 namespace {
 
+constexpr std::string_view kKey = "sec-websocket-key";
+constexpr std::string_view kAccept = "sec-websocket-accept";
+
 class Http2Server;
 
 class ServerStream final : public ServerExchange, public Http2Stream {
@@ -52,7 +55,8 @@ class ServerStream final : public ServerExchange, public Http2Stream {
   Http2Server& server_;
   Http2Request request_;
   bool responded_ = false;
-  net::Scope tasks_;  // last: the task that serves uses everything above
+  bool made_key_ = false;  // the client sent no Sec-WebSocket-Key
+  net::Scope tasks_;       // last: the task that serves uses everything above
 };
 
 class Http2Server final : public ServerConnection,
@@ -118,10 +122,10 @@ void ServerStream::on_head(h2::Head head, bool end) {
     return refuse(parsed.error().code == ExchangeErrc::kTooLarge ? "431" : "400");
   }
   request_ = std::move(*parsed);
-  if (request_.upgrade == "websocket" && !request_.head.headers.contains("sec-websocket-key")) {
-    // RFC 8441 section 5.1: an endpoint of HTTP/1 wants the key that HTTP/2 does without. A head
+  if (request_.upgrade == "websocket" && !request_.head.headers.contains(kKey)) {
+    // RFC 8441 section 5: HTTP/2 does without the key, but an endpoint of HTTP/1 wants one. A head
     // that has no room for it fails there.
-    (void)request_.head.headers.add("sec-websocket-key", make_websocket_key());
+    made_key_ = request_.head.headers.add(kKey, make_websocket_key()).has_value();
   }
   server_.ready(id());
 }
@@ -198,6 +202,8 @@ net::Task<Result<>> ServerStream::respond(const http::ResponseHead& head, BodySi
   const std::string status = tunnel ? "200" : misread ? "502" : std::to_string(head.status);
   std::vector<h2::Field> fields{{":status", status}};
   append_fields(fields, head.headers, tunnel ? FieldSet::kTunnelResponse : FieldSet::kResponse);
+  if (made_key_)
+    std::erase_if(fields, [](const h2::Field& field) { return field.name == kAccept; });
   counts_.wire_sent += wire_size(fields);
   const bool end = size.kind == BodySize::Kind::kNone;
   if (end) end_output();

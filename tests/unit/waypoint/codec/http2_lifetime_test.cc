@@ -252,6 +252,21 @@ TEST_F(Http2Lifetime, ARequestThatCrossesTheGoawayIsNotServed) {
   EXPECT_EQ(served, 1);
 }
 
+// Of the session in the client's role: a request that waits for a place is told as well.
+TEST_F(Http2Lifetime, ARequestHeldBackIsToldOfTheGoaway) {
+  ServerCodecOptions options;
+  options.max_streams = 1;
+  start([&](ServerExchange&) -> net::Task<> { co_await never.wait(); }, options);
+  peer->settle();
+  auto& first = peer->open(get(), true);
+  auto& held = peer->open(get(), true);
+  peer->settle();
+  server->drain();
+  ASSERT_TRUE(peer->until([&] { return held.closed.has_value(); }));
+  EXPECT_EQ(*held.closed, h2::ErrorCode::kRefusedStream);
+  EXPECT_FALSE(first.closed);
+}
+
 TEST_F(Http2Lifetime, DrainBeforeRun) {
   auto stream = wire.stream();
   peer = std::make_unique<H2Peer>(wire, h2::Role::kClient);
@@ -358,6 +373,27 @@ TEST_F(Http2Lifetime, FloodsEndTheConnection) {
     wire.end_input = true;
     ASSERT_TRUE(peer->until([&] { return ended; }));
   }
+}
+
+// Each makes us reset a stream, which it does not let us do.
+TEST_F(Http2Lifetime, AnswersThatNobodyReadsEndTheConnection) {
+  start([&](ServerExchange& exchange) { return answer_empty(exchange, 200); });
+  peer->settle();
+  wire.capacity = 0;
+  peer->session.ping();
+  peer->settle();
+  std::string frame("\0\0\1\1\5\0\0\0\0\x82", 10);
+  for (uint32_t i = 0; i < 20'000; ++i) {
+    const uint32_t id = 2 * i + 1;
+    for (const int byte : {0, 1, 2, 3}) frame[5 + byte] = static_cast<char>(id >> (24 - 8 * byte));
+    wire.to_codec.append(as_bytes(frame));
+  }
+  wire.wake();
+  for (int i = 0; i < 200 && !wire.to_codec.empty(); ++i) reactor.turn(milliseconds(1));
+  EXPECT_GT(wire.to_codec.size(), 0U) << "all of the flood was taken";
+  wire.capacity = SIZE_MAX;
+  wire.end_input = true;
+  ASSERT_TRUE(peer->until([&] { return ended; }));
 }
 
 TEST_F(Http2Lifetime, RapidResetEndsTheConnection) {

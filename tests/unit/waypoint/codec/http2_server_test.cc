@@ -308,6 +308,28 @@ TEST_F(Http2Server, ExtendedConnectIsAnUpgrade) {
   EXPECT_EQ(*stream.closed, h2::ErrorCode::kNoError);
 }
 
+// As from a proxy that carries WebSocket of HTTP/1 over HTTP/2.
+TEST_F(Http2Server, AKeyOfTheClientIsKept) {
+  start([&](ServerExchange& exchange) -> net::Task<> {
+    EXPECT_EQ(exchange.request().headers.get("sec-websocket-key"), "theirs");
+    const auto head = response(101, {{"sec-websocket-accept", "y"}, {"content-length", "0"}});
+    const BodySize tunnel{BodySize::Kind::kTunnel, 0};
+    EXPECT_TRUE(co_await exchange.respond(head, tunnel, kNever));
+    const http::Headers none;
+    EXPECT_TRUE(co_await exchange.finish(none, kNever));
+  });
+  auto& stream = peer->open({{":method", "CONNECT"},
+                             {":protocol", "websocket"},
+                             {":scheme", "http"},
+                             {":path", "/"},
+                             {":authority", "a"},
+                             {"sec-websocket-key", "theirs"}},
+                            true);
+  ASSERT_TRUE(peer->until([&] { return stream.closed.has_value(); }));
+  EXPECT_EQ(stream.get("sec-websocket-accept"), "y");
+  EXPECT_EQ(stream.get("content-length"), "(absent)");
+}
+
 // A 2xx would tell the client that its tunnel stands.
 TEST_F(Http2Server, AnUpgradeThatIsIgnoredIsNotGranted) {
   int status = 200;
