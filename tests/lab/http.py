@@ -126,6 +126,8 @@ class Http2:
         stream = self.h2.get_next_available_stream_id()
         fields = [(":method", method), (":scheme", "http"), (":authority", self.host), (":path", path),
                   *(headers or {}).items()]
+        if body:
+            fields.append(("content-length", str(len(body))))
         self.h2.send_headers(stream, fields, end_stream=not body)
         while body:
             room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
@@ -151,8 +153,10 @@ class Http2:
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, h2.events.TrailersReceived):
                 self.trailers[event.stream_id] = dict(event.headers)
-            elif isinstance(event, (h2.events.StreamEnded, h2.events.StreamReset)):
+            elif isinstance(event, h2.events.StreamEnded):
                 self.ended.add(event.stream_id)
+            elif isinstance(event, h2.events.StreamReset):
+                raise ConnectionResetError(f"stream {event.stream_id} reset: {int(event.error_code)}")
         self.sock.sendall(self.h2.data_to_send())
 
     def receive(self, stream: int) -> Answer:
