@@ -68,6 +68,7 @@ struct Session::State {
   int header(const nghttp2_frame& frame, std::string_view name, std::string_view value);
   int frame_received(const nghttp2_frame& frame);
   void head_received(const nghttp2_frame& frame);
+  void refuse_after(StreamId last);
   int data_chunk(StreamId id, Bytes data);
   int frame_sent(const nghttp2_frame& frame);
   int frame_not_sent(const nghttp2_frame& frame);
@@ -291,6 +292,7 @@ int Session::State::frame_received(const nghttp2_frame& frame) {
       return 0;
     case NGHTTP2_GOAWAY:
       goaway_received = true;
+      refuse_after(frame.goaway.last_stream_id);
       handler.on_goaway(static_cast<ErrorCode>(frame.goaway.error_code),
                         frame.goaway.last_stream_id);
       return 0;
@@ -304,6 +306,15 @@ int Session::State::frame_received(const nghttp2_frame& frame) {
       stream->handler->on_end();
   }
   return 0;
+}
+
+// Requests the peer did not take. nghttp2 tells those that were sent, and forgets those it holds
+// back.
+void Session::State::refuse_after(StreamId last) {
+  std::vector<StreamId> refused;
+  for (const auto& [id, stream] : streams)
+    if (role == Role::kClient && id > last) refused.push_back(id);
+  for (const StreamId id : refused) stream_closed(id, NGHTTP2_REFUSED_STREAM);
 }
 
 int Session::State::data_chunk(StreamId id, Bytes data) {

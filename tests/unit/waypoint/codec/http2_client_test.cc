@@ -323,10 +323,11 @@ TEST_F(Http2Clients, LargeHeadsAreSent) {
   settings.max_header_list = 1 << 20;
   start(settings);
   auto exchange = client->start();
-  const auto head = request("GET", {{"x-a", std::string(100'000, '~')}});
+  const std::string third(33'000, '~');
+  const auto head = request("GET", {{"x-a", third}, {"x-b", third}, {"x-c", third}});
   ASSERT_TRUE(wait(exchange->send(head, kNoBody, kNoUpgrade, kNever)));
   ASSERT_TRUE(peer->until([&] { return peer->requests() == 1 && peer->request(0).head; }));
-  EXPECT_EQ(peer->request(0).get("x-a").size(), 100'000U);
+  EXPECT_EQ(peer->request(0).get("x-c"), third);
 }
 
 TEST_F(Http2Clients, AResponseNobodyReadsStallsNoOther) {
