@@ -4,7 +4,7 @@
 #include "common/net/scope.h"
 #include "waypoint/request_body.h"
 #include "waypoint/retry.h"
-#include "waypoint/upstream/connector.h"
+#include "waypoint/upstreams.h"
 
 #include <memory>
 #include <optional>

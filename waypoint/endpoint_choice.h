@@ -4,7 +4,7 @@
 #include "common/state/balance.h"
 #include "waypoint/client_tunnel.h"
 #include "waypoint/model.h"
-#include "waypoint/upstream/connector.h"
+#include "waypoint/upstreams.h"
 
 #include <cstddef>
 #include <optional>

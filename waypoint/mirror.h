@@ -3,7 +3,7 @@
 #include "common/net/scope.h"
 #include "waypoint/codec/exchange.h"
 #include "waypoint/model.h"
-#include "waypoint/upstream/connector.h"
+#include "waypoint/upstreams.h"
 #include "waypoint/worker.h"
 
 #include <cstdint>

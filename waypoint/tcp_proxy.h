@@ -3,7 +3,7 @@
 #include "common/net/byte_stream.h"
 #include "waypoint/client_tunnel.h"
 #include "waypoint/telemetry.h"
-#include "waypoint/upstream/connector.h"
+#include "waypoint/upstreams.h"
 #include "waypoint/worker.h"
 
 #include <memory>

@@ -92,6 +92,7 @@ class Connection final : private net::Socket::Observer,
   [[nodiscard]] uint32_t peer_max_streams() const { return session_.peer_max_streams(); }
   [[nodiscard]] const tls::Peer& peer() const { return engine_->peer(); }
   [[nodiscard]] net::Reactor& reactor() const { return socket_->reactor(); }
+  [[nodiscard]] net::SocketAddress local_address() const { return socket_->local_address(); }
 
  private:
   void on_ready() override;

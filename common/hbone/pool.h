@@ -64,6 +64,7 @@ class Pool {
     std::unique_ptr<Stream> stream;
     tls::Peer peer;
     const h2::Head* head = nullptr;  // of the answer; lives in `stream`
+    net::SocketAddress local;        // our end of the tunnel
   };
   // Opens a stream on a tunnel for `key`. A stream refused before the peer did anything (a tunnel
   // that is going away) is retried once on a new tunnel. Errors: dial's, tls::Errc, h2::Errc,

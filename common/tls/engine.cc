@@ -20,11 +20,12 @@ namespace {
 class LibraryEngine final : public Engine, private PeerJudge {
  public:
   LibraryEngine(Context& context, CredentialPtr credential, Role role,
-                std::vector<state::Identity> expected)
+                std::vector<state::Identity> expected, std::string trust_domain = {})
       : context_(context.impl()),
         credential_(std::move(credential)),
         role_(role),
         expected_(std::move(expected)),
+        trust_domain_(std::move(trust_domain)),
         session_(credential_->impl().ssl_context(role, context_.options), role, context_.options) {
     SSL_set_app_data(session_.ssl(), static_cast<PeerJudge*>(this));
   }
@@ -66,7 +67,8 @@ class LibraryEngine final : public Engine, private PeerJudge {
 
  private:
   std::optional<uint8_t> judge(const STACK_OF(CRYPTO_BUFFER) * presented) override {
-    const PeerCheck check{context_.chains, credential_->impl(), role_, expected_, WallClock::now()};
+    const PeerCheck check{context_.chains, credential_->impl(), role_,
+                          expected_,       WallClock::now(),    trust_domain_};
     auto refused = verify_peer(check, presented, peer_.identity);
     if (!refused) return std::nullopt;
     refusal_ = std::move(refused->error);
@@ -87,6 +89,7 @@ class LibraryEngine final : public Engine, private PeerJudge {
   const Role role_;
   bool established_ = false, closed_ = false;
   std::vector<state::Identity> expected_;
+  std::string trust_domain_;
   std::optional<Error> refusal_;
   Peer peer_;
   Session session_;
@@ -103,6 +106,12 @@ std::unique_ptr<Engine> Engine::client(Context& context, CredentialPtr credentia
                                        std::vector<state::Identity> expected) {
   return std::make_unique<LibraryEngine>(context, std::move(credential), Role::kClient,
                                          std::move(expected));
+}
+
+std::unique_ptr<Engine> Engine::client_in_domain(Context& context, CredentialPtr credential,
+                                                 std::string trust_domain) {
+  return std::make_unique<LibraryEngine>(context, std::move(credential), Role::kClient,
+                                         std::vector<state::Identity>(), std::move(trust_domain));
 }
 
 }  // namespace culvert::tls

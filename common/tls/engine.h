@@ -45,6 +45,9 @@ class Engine {
   // refuses all.
   static std::unique_ptr<Engine> client(Context& context, CredentialPtr credential,
                                         std::vector<state::Identity> expected);
+  // Accepts a server with any identity of `trust_domain`; an empty one refuses all.
+  static std::unique_ptr<Engine> client_in_domain(Context& context, CredentialPtr credential,
+                                                  std::string trust_domain);
   // TLS to a server known by DNS name (istiod): one-way, system or given roots. Comes with xDS.
 
   virtual ~Engine() = default;

@@ -199,6 +199,18 @@ std::string join(std::span<const state::Identity> identities) {
   return text.empty() ? "none" : text;
 }
 
+std::optional<Refusal> check_trust_domain(std::string_view domain,
+                                          const std::vector<state::Identity>& found) {
+  const bool same = std::any_of(found.begin(), found.end(), [&](const state::Identity& identity) {
+    return identity.trust_domain == domain;
+  });
+  if (same) return std::nullopt;
+  return Refusal{
+      Error(Errc::kTrustDomain, "peer did not present a SAN of the expected trust domain (" +
+                                    std::string(domain) + "), got " + join(found)),
+      SSL_AD_CERTIFICATE_UNKNOWN};
+}
+
 // Other implementations say certificate_unknown when the chain is good and the name is not; so do
 // we.
 std::optional<Refusal> check_identity(const PeerCheck& check,
@@ -210,20 +222,13 @@ std::optional<Refusal> check_identity(const PeerCheck& check,
         return std::nullopt;
       }
     }
+    if (!check.trust_domain.empty()) return check_trust_domain(check.trust_domain, found);
     return Refusal{Error(Errc::kIdentity, "peer did not present the expected SAN (" +
                                               join(check.expected) + "), got " + join(found)),
                    SSL_AD_CERTIFICATE_UNKNOWN};
   }
   if (!check.own.identity) return std::nullopt;
-  const std::string& ours = check.own.identity->trust_domain;
-  const bool same = std::any_of(found.begin(), found.end(), [&](const state::Identity& identity) {
-    return identity.trust_domain == ours;
-  });
-  if (same) return std::nullopt;
-  return Refusal{
-      Error(Errc::kTrustDomain, "peer did not present a SAN of the expected trust domain (" + ours +
-                                    "), got " + join(found)),
-      SSL_AD_CERTIFICATE_UNKNOWN};
+  return check_trust_domain(check.own.identity->trust_domain, found);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 // Who may talk to us. For common/tls only.
@@ -23,7 +24,8 @@
 //    not a CA.
 // 2. The identity: the server wants one SPIFFE id in its own trust domain (any, if its own
 // certificate has no
-//    SPIFFE id); the client wants one of `expected`. Names of other kinds do not count.
+//    SPIFFE id); the client wants one of `expected`, or any of the trust domain it names.
+// Names of other kinds do not count.
 //
 // Step 1 is remembered in the cache; step 2 is done each time.
 namespace culvert::tls {
@@ -39,6 +41,8 @@ struct PeerCheck {
   Role role;                                  // ours
   std::span<const state::Identity> expected;  // client only
   WallTime now;
+  // Client only: any identity of this trust domain will do as well; empty: none.
+  std::string_view trust_domain = {};
 };
 
 // `presented` is what the peer sent, leaf first. Sets `identity` to the leaf's first SPIFFE id if

@@ -89,6 +89,28 @@ TEST_F(IdentityTest, NoExpectedNameRefusesEveryServer) {
                         "expected SAN (none)", "certificate unknown");
 }
 
+TEST_F(IdentityTest, AClientMayTakeAnyServerOfATrustDomain) {
+  const auto met = [&](const std::string& uri, const std::string& domain) {
+    Wire w = with_server(spec(uri), ca_);
+    w.client = Side{Engine::client_in_domain(*w.client_context, client_credential(), domain)};
+    return w;
+  };
+  expect_works(met(server_id_, "cluster.local"));
+  expect_works(met(test::spiffe("elsewhere", "someone"), "cluster.local"));
+  // A domain other than the client's own; the server, of that domain, refuses the client later on.
+  Wire foreign = met(test::spiffe("demo", "server", "other.domain"), "other.domain");
+  foreign.run();
+  EXPECT_TRUE(foreign.client.done);
+  expect_client_refuses(
+      met(test::spiffe("demo", "server", "other.domain"), "cluster.local"), Errc::kTrustDomain,
+      "expected trust domain (cluster.local), got spiffe://other.domain", "certificate unknown");
+  expect_client_refuses(met("https://cluster.local/", "cluster.local"), Errc::kTrustDomain,
+                        "got none", "certificate unknown");
+  // No domain is not every domain, and not the empty one.
+  expect_client_refuses(met(test::spiffe("demo", "server", ""), ""), Errc::kIdentity,
+                        "expected SAN (none)", "certificate unknown");
+}
+
 TEST_F(IdentityTest, DnsNamesDoNotCount) {
   CertSpec server;
   server.dns_names = {"server.demo.svc.cluster.local"};
