@@ -4,6 +4,7 @@
 #include "waypoint/rewrite.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace culvert::waypoint {
 namespace {
@@ -44,6 +45,24 @@ class PendingCount {
 };
 
 Time after(Time start, Millis duration) { return duration.count() > 0 ? start + duration : kNever; }
+
+// How an endpoint ended an exchange that it had taken on: Envoy's flag and its name for the reason.
+struct ResetName {
+  std::string_view flag, reason;
+};
+ResetName name_reset(const Error& error) {
+  if (error.code == ExchangeErrc::kBadMessage || error.code == ExchangeErrc::kTooLarge) {
+    return {"UPE", "protocol error"};
+  }
+  if (error.code == ExchangeErrc::kPeerReset) return {"UR", "remote reset"};
+  return {"UC", "connection termination"};
+}
+
+std::string reset_details(const Error& error) {
+  std::string reason(name_reset(error).reason);
+  std::replace(reason.begin(), reason.end(), ' ', '_');
+  return "upstream_reset_after_response_started{" + reason + "}";
+}
 
 RequestBody::Options body_options(const Limits& limits, const Forward& forward) {
   RequestBody::Options options;
@@ -113,7 +132,11 @@ net::Task<std::optional<LocalReply>> Forwarding::run() {
     if (const Stop stop = co_await pause(resume); stop != Stop::kNone) co_return reply_to(stop);
     if (!forward_.retry.avoid_previous_hosts) tried_.clear();
   }
-  if (attempt_->outcome()->kind != TryOutcome::Kind::kResponse) co_return reply_to_failure();
+  const auto ended = attempt_->outcome()->kind;
+  if (ended == TryOutcome::Kind::kConnectFailure) {
+    record_.log.upstream_transport_failure_reason = attempt_->error().context;
+  }
+  if (ended != TryOutcome::Kind::kResponse) co_return reply_to_failure();
   co_return co_await respond();
 }
 
@@ -261,11 +284,8 @@ net::Task<std::optional<LocalReply>> Forwarding::respond() {
   }
   if (*relayed_ == Relayed::kClientFailed) co_return fail_response(Stop::kClientGone);
   if (*relayed_ == Relayed::kUpstreamFailed) {
-    const bool reset = relay_error_.code == ExchangeErrc::kPeerReset;
-    record_.add_flag(reset ? "UR" : "UC");
-    record_.log.response_code_details =
-        reset ? "upstream_reset_after_response_started{remote_reset}"
-              : "upstream_reset_after_response_started{connection_termination}";
+    record_.add_flag(name_reset(relay_error_).flag);
+    record_.log.response_code_details = reset_details(relay_error_);
     exchange_.reset();
   }
   co_return std::nullopt;
@@ -273,7 +293,7 @@ net::Task<std::optional<LocalReply>> Forwarding::respond() {
 
 // Too late for another answer than the one that has begun, unless it has not.
 std::optional<LocalReply> Forwarding::fail_response(Stop stop) {
-  const LocalReply reply = reply_to(stop);
+  LocalReply reply = reply_to(stop);
   if (!exchange_.responded() && stop != Stop::kClientGone) return reply;
   record_.add_flag(reply.flag);
   record_.log.response_code_details = reply.details;
@@ -327,7 +347,7 @@ LocalReply Forwarding::reply_to(Stop stop) const {
     case Stop::kTryTimeout:
       return replies::per_try_timeout();
     case Stop::kIdle:
-      return replies::idle_timeout();
+      return replies::idle_timeout(body_.completed().has_value());
     case Stop::kBadBody:
       return replies::bad_request_body();
     case Stop::kBodyTooLarge:
@@ -360,13 +380,8 @@ LocalReply Forwarding::reply_to_failure() const {
     case Kind::kResponse:
       break;
   }
-  if (error.code == ExchangeErrc::kBadMessage || error.code == ExchangeErrc::kTooLarge) {
-    return replies::upstream_failure(502, "UPE", "protocol error", "");
-  }
-  if (error.code == ExchangeErrc::kPeerReset) {
-    return replies::upstream_failure(503, "UR", "remote reset", "");
-  }
-  return replies::upstream_failure(503, "UC", "connection termination", "");
+  const auto [flag, reason] = name_reset(error);
+  return replies::upstream_failure(flag == "UPE" ? 502 : 503, flag, reason, "");
 }
 
 }  // namespace culvert::waypoint

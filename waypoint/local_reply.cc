@@ -78,9 +78,16 @@ LocalReply request_timeout() {
 LocalReply per_try_timeout() {
   return make(504, "upstream request timeout", "UT", "upstream_per_try_timeout");
 }
-LocalReply idle_timeout() { return make(504, "stream timeout", "SI", "stream_idle_timeout"); }
+LocalReply idle_timeout(bool request_complete) {
+  return make(request_complete ? 504 : 408, "stream timeout", "SI", "stream_idle_timeout");
+}
 LocalReply client_gone() { return make(0, "", "DC", "downstream_remote_disconnect"); }
-LocalReply overflow() { return upstream_failure(503, "UO", "overflow", ""); }
+LocalReply overflow() {
+  LocalReply reply = upstream_failure(503, "UO", "overflow", "");
+  // By which Envoy's clients tell our own limits from an endpoint's failure.
+  set(reply.headers, "x-envoy-overloaded", "true");
+  return reply;
+}
 
 LocalReply upstream_failure(int status, std::string_view flag, std::string_view reason,
                             std::string_view transport) {

@@ -34,7 +34,8 @@ LocalReply unknown_target(int status);
 LocalReply no_healthy_upstream();
 LocalReply request_timeout();
 LocalReply per_try_timeout();
-LocalReply idle_timeout();
+// 504, or 408 when it is the client's request that has not come to its end.
+LocalReply idle_timeout(bool request_complete);
 LocalReply overflow();
 // Nobody is there to read it; its status is 0.
 LocalReply client_gone();

@@ -38,9 +38,7 @@ Sniffed sniff_http1(std::string_view text) {
   const std::string_view rest = text.substr(method + 1);
   const auto* target_end = std::find_if_not(rest.begin(), rest.end(), is_target_char);
   const auto target = static_cast<size_t>(target_end - rest.begin());
-  if (target == rest.size()) {
-    return text.size() >= kMaxSniffed ? Sniffed::kHttp1 : Sniffed::kMore;
-  }
+  if (target == rest.size()) return Sniffed::kMore;
   if (target == 0 || rest[target] != ' ') return Sniffed::kOther;
   return sniff_version(rest.substr(target));
 }
@@ -53,10 +51,13 @@ Sniffed sniff(Bytes bytes) {
   // The preface is a request line until its version: "PRI * HTTP/2".
   if (agree(text, kPreface)) return Sniffed::kMore;
   const size_t line = text.find_first_not_of("\r\n");
-  if (line == std::string_view::npos) {
-    return text.size() >= kMaxSniffed ? Sniffed::kOther : Sniffed::kMore;
-  }
-  return sniff_http1(text.substr(line));
+  const Sniffed found =
+      line == std::string_view::npos ? Sniffed::kMore : sniff_http1(text.substr(line));
+  if (found != Sniffed::kMore || text.size() < kMaxSniffed) return found;
+  // As much as anybody looks at, empty lines and all: a method and a space, or nothing known.
+  const bool has_method =
+      line != std::string_view::npos && text.find(' ', line) != std::string_view::npos;
+  return has_method ? Sniffed::kHttp1 : Sniffed::kOther;
 }
 
 Sniffed sniff_http(Bytes bytes) {

@@ -66,6 +66,22 @@ class TcpRecord {
   bool opened_ = false;
 };
 
+// Resets a stream of a task that is destroyed: merely closing a plain socket would look like the
+// regular end of what was sent.
+class CutOff {
+ public:
+  explicit CutOff(net::ByteStream& of) : stream_(&of) {}
+  ~CutOff() {
+    if (stream_ != nullptr) stream_->reset();
+  }
+  CutOff(const CutOff&) = delete;
+  CutOff& operator=(const CutOff&) = delete;
+  void disarm() { stream_ = nullptr; }
+
+ private:
+  net::ByteStream* stream_;
+};
+
 // Who may, and where to; the reason is in the record if the answer is no.
 std::optional<Endpoint> admit(const ClientTunnel& tunnel, const Upstreams& upstreams,
                               state::Random& random, TcpRecord& record) {
@@ -105,14 +121,16 @@ net::Task<> serve_tcp(Worker& worker, Upstreams& upstreams, Telemetry& telemetry
   const auto endpoint = admit(*tunnel, upstreams, *worker.random, record);
   if (!endpoint) co_return client->reset();
   const UpstreamLimits& limits = record.upstream->limits;
-  auto opened = co_await upstreams.open_raw(record.upstream, *endpoint,
-                                            Clock::now() + limits.connect_timeout);
+  const Time connect_by = Clock::now() + limits.connect_timeout;
+  CutOff client_cut(*client);
+  auto opened = co_await upstreams.open_raw(record.upstream, *endpoint, connect_by);
   if (!opened) {
     const bool overflow = opened.error().code == ExchangeErrc::kOverflow;
     record.log.response_flags = overflow ? "UO" : "UF,URX";
     if (!overflow) record.log.upstream_transport_failure_reason = opened.error().context;
-    co_return client->reset();
+    co_return;
   }
+  CutOff server_cut(*opened->stream);
   record.log.upstream_host = opened->upstream_host;
   record.log.upstream_local_address = opened->local_address;
   const auto counters = record.opened();
@@ -128,7 +146,10 @@ net::Task<> serve_tcp(Worker& worker, Upstreams& upstreams, Telemetry& telemetry
       log.bytes_sent = relay.from_server();
     }
   } const take_bytes{record.log, relay};
-  switch (co_await relay.run()) {
+  const TcpRelay::End end = co_await relay.run();
+  client_cut.disarm();  // the relay has done what this end asks for
+  server_cut.disarm();
+  switch (end) {
     case TcpRelay::End::kClosed:
       break;
     case TcpRelay::End::kClientFailed:

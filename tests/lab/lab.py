@@ -204,7 +204,9 @@ class Lab:
         return subprocess.run(["ip", "netns", "exec", self.ns(pod), *argv], capture_output=True, text=True,
                               timeout=timeout, check=False)
 
-    def start_ztunnel(self, node: str, env: dict[str, str] | None = None, wait: bool = True) -> Daemon:
+    def start_ztunnel(self, node: str, env: dict[str, str] | None = None, wait: bool = True,
+                      program: str | None = None) -> Daemon:
+        """`program`: another one that honours the reference's environment, local mesh file and ZDS."""
         agent = self.agents.get(node)
         if agent is None:
             agent = self.agents[node] = Agent(self.folder / f"{node}.sock")
@@ -215,7 +217,7 @@ class Lab:
         self._generation += 1
         running = {process.namespace for process in self.processes if isinstance(process, Daemon) and process.running}
         namespace = next(name for slot in range(8) if (name := self.network.ztunnel_ns(node, slot)) not in running)
-        daemon = Daemon(self, namespace, [binary("ztunnel"), "proxy", "ztunnel"], f"ztunnel-{node}-{self._generation}", {
+        daemon = Daemon(self, namespace, [program or binary("ztunnel"), "proxy", "ztunnel"], f"ztunnel-{node}-{self._generation}", {
             "PROXY_MODE": "shared", "NODE_NAME": node, "INPOD_UDS": str(agent.path), "XDS_ADDRESS": "",
             "LOCAL_XDS_PATH": str(self.mesh_file), "ZTUNNEL_WORKER_THREADS": "2", **(env or {})})
         self.processes.append(daemon)
