@@ -34,4 +34,7 @@ struct ClientTunnel {
 };
 using ClientTunnelPtr = std::shared_ptr<const ClientTunnel>;
 
+// The same CONNECT under a newer model (or, with none, as it was); nullptr: not served any more.
+[[nodiscard]] ClientTunnelPtr under(const ClientTunnelPtr& tunnel, const ModelPtr& newest);
+
 }  // namespace culvert::waypoint

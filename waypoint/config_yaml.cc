@@ -17,11 +17,12 @@ auto read_section(const config::Fields& fields, std::string_view key, Read read)
   return out;
 }
 
-config::Document read_document(const config::Item& root) {
+config::Document read_document(const config::Item& root, const Self& defaults) {
   const config::Fields fields(root, {"waypoint", "options", "services", "workloads", "httpRoutes",
                                      "tcpRoutes", "authorizationPolicies"});
   config::Document document;
-  if (const auto item = fields.get("waypoint")) document.self = config::read_self(*item);
+  document.self = defaults;
+  if (const auto item = fields.get("waypoint")) document.self = config::read_self(*item, defaults);
   if (const auto item = fields.get("options")) document.options = config::read_options(*item);
   const Self& self = document.self;
   document.services = read_section(fields, "services", [&](const config::Item& item) {
@@ -44,7 +45,7 @@ config::Document read_document(const config::Item& root) {
 
 }  // namespace
 
-Result<LoadedConfig> parse_config(std::string_view yaml) {
+Result<LoadedConfig> parse_config(std::string_view yaml, const Self& defaults) {
   if (yaml.size() > kMaxConfigBytes) {
     return invalid(
         fmt::format("file of {} bytes; at most {} are read", yaml.size(), kMaxConfigBytes));
@@ -55,7 +56,8 @@ Result<LoadedConfig> parse_config(std::string_view yaml) {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
     if (documents.size() > 1) return invalid("file: holds several YAML documents; one is expected");
     if (documents.empty() || documents.front().IsNull()) return invalid("file: is empty");
-    const config::Document document = read_document(config::Item(documents.front(), "", errors));
+    const config::Document document =
+        read_document(config::Item(documents.front(), "", errors), defaults);
     if (errors.empty()) loaded.model = config::compile(document, errors, loaded.warnings);
   } catch (const YAML::Exception& error) {
     return invalid(fmt::format("file: not YAML: {} (line {})", error.msg, error.mark.line + 1));

@@ -22,8 +22,9 @@ struct LoadedConfig {
 
 // All errors at once, one per line, each with its path and line:
 //   services[0].prots: unknown key; known here: name, namespace, … (line 12)
+// `defaults`: who the platform says we are; what the section `waypoint` says wins.
 // Nothing is ever skipped: a file with a key, value or policy that is not understood is refused
 // whole, and the caller keeps the model it has. Pure; any thread.
-Result<LoadedConfig> parse_config(std::string_view yaml);
+Result<LoadedConfig> parse_config(std::string_view yaml, const Self& defaults = {});
 
 }  // namespace culvert::waypoint

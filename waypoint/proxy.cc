@@ -9,14 +9,9 @@ namespace {
 
 // The same CONNECT under the newest model; false: it is not served any more, at least not as HTTP.
 bool refresh(ClientTunnelPtr& tunnel, const ModelPtr& newest) {
-  if (tunnel->model != newest && newest != nullptr) {
-    auto found = newest->resolve(tunnel->authority);
-    if (!found) return false;
-    auto changed = std::make_shared<ClientTunnel>(*tunnel);
-    changed->destination = std::move(*found);
-    changed->model = newest;
-    tunnel = std::move(changed);
-  }
+  ClientTunnelPtr renewed = under(tunnel, newest);
+  if (renewed == nullptr) return false;
+  tunnel = std::move(renewed);
   return tunnel->destination.port.http != nullptr;
 }
 

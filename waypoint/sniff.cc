@@ -60,4 +60,10 @@ Sniffed sniff(Bytes bytes) {
   return has_method ? Sniffed::kHttp1 : Sniffed::kOther;
 }
 
+Sniffed sniff_http(Bytes bytes) {
+  const std::string_view text = as_text(bytes);
+  if (text.starts_with(kPreface)) return Sniffed::kHttp2;
+  return agree(text, kPreface) ? Sniffed::kMore : Sniffed::kHttp1;
+}
+
 }  // namespace culvert::waypoint

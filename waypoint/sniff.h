@@ -23,4 +23,8 @@ inline constexpr size_t kMaxSniffed = 8192;
 // version. Empty lines before it are skipped, as servers do (RFC 9112 section 2.2). Pure.
 [[nodiscard]] Sniffed sniff(Bytes bytes);
 
+// The same where HTTP is declared: only which version is open, and what is not HTTP at all is for
+// the HTTP/1 parser to refuse. Never kOther. Pure.
+[[nodiscard]] Sniffed sniff_http(Bytes bytes);
+
 }  // namespace culvert::waypoint

@@ -2,10 +2,8 @@
 
 #include "common/base/log.h"
 #include "common/config/env.h"
-#include "common/metrics/openmetrics.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -151,27 +149,6 @@ void add_admin_endpoints(admin::Site& site, AdminCallbacks callbacks) {
   site.on("/debug/pprof/heap",
           [](const Request&) { return Response::text("jemalloc not enabled\n", 500); });
   site.on("/debug/pprof/heap/profiling", heap_profiling);
-}
-
-void add_stats_endpoints(admin::Site& site, const metrics::Registry& registry) {
-  const auto scrape = [&registry](const Request& request) {
-    const auto type = metrics::exposition_content_type(request.header("accept"));
-    return Response{200, std::string(type), metrics::render_openmetrics(registry), true};
-  };
-  site.on("/metrics", scrape);
-  site.on("/stats/prometheus", scrape);
-}
-
-void add_readiness_endpoints(admin::Site& site, const admin::Readiness& readiness) {
-  site.on(
-      "/healthz/ready",
-      [&readiness](const Request&) {
-        const auto pending = readiness.pending();
-        if (pending.empty()) return Response::text("ready\n");
-        return Response::text(fmt::format("not ready, pending: {}\n", fmt::join(pending, ", ")),
-                              500);
-      },
-      "GET");
 }
 
 }  // namespace culvert::ztunnel

@@ -1,8 +1,6 @@
 #pragma once
 
 #include "common/admin/http.h"
-#include "common/admin/readiness.h"
-#include "common/metrics/registry.h"
 
 #include <functional>
 #include <map>
@@ -26,9 +24,5 @@ struct AdminCallbacks {
 
 // 15000: /, /config_dump, /logging, /quitquitquit, /debug/pprof/…
 void add_admin_endpoints(admin::Site& site, AdminCallbacks callbacks);
-// 15020: /metrics and /stats/prometheus, any method.
-void add_stats_endpoints(admin::Site& site, const metrics::Registry& registry);
-// 15021: GET /healthz/ready.
-void add_readiness_endpoints(admin::Site& site, const admin::Readiness& readiness);
 
 }  // namespace culvert::ztunnel

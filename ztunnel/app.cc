@@ -1,19 +1,20 @@
 #include "ztunnel/app.h"
 
+#include "common/admin/endpoints.h"
+#include "common/admin/version.h"
 #include "common/base/log.h"
+#include "common/ca/certificates_json.h"
 #include "common/ca/dev_ca.h"
 #include "common/config/state_json.h"
 #include "common/metrics/process.h"
+#include "common/net/ask.h"
 #include "ztunnel/admin.h"
-#include "ztunnel/certificates_json.h"
 #include "ztunnel/inpod/capabilities.h"
-#include "ztunnel/version.h"
 
 #include <fmt/format.h>
 
 #include <chrono>
 #include <csignal>
-#include <future>
 #include <random>
 
 #include <nlohmann/json.hpp>
@@ -22,7 +23,6 @@ namespace culvert::ztunnel {
 namespace {
 
 const log::Target kLog{"app"};
-constexpr auto kAskTimeout = std::chrono::seconds(5);
 
 net::NetnsPtr own_netns() {
   auto own = net::Netns::current();
@@ -120,7 +120,8 @@ Result<> App::start_admin() {
   auto& sections = callbacks.sections;
   const auto mesh = [this](const char* part) {
     return [this, part] {
-      const auto snapshot = ask<state::SnapshotPtr>(
+      const auto snapshot = net::ask<state::SnapshotPtr>(
+          control_,
           [this](std::function<void(state::SnapshotPtr)> reply) { reply(store_.current()); });
       return snapshot == nullptr ? nlohmann::json() : config::state_json(*snapshot).at(part);
     };
@@ -128,23 +129,23 @@ Result<> App::start_admin() {
   for (const char* part : {"workloads", "services", "policies", "stagedServices"})
     sections[part] = mesh(part);
   sections["config"] = [this] { return config_.to_json(); };
-  sections["version"] = [this] { return Version::of(config_.istio_version).to_json(); };
+  sections["version"] = [this] { return admin::Version::of(config_.istio_version).to_json(); };
   sections["staticConfig"] = [this] {
-    return config::local_config_json(
-        ask<config::LocalConfig>([this](std::function<void(config::LocalConfig)> reply) {
+    return config::local_config_json(net::ask<config::LocalConfig>(
+        control_, [this](std::function<void(config::LocalConfig)> reply) {
           reply(local_mesh_ == nullptr ? config::LocalConfig{} : local_mesh_->loaded());
         }));
   };
   sections["certificates"] = [this] {
     using Entries = std::vector<ca::CertManager::Entry>;
-    return certificates_json(ask<Entries>(
-        [this](std::function<void(Entries)> reply) { reply(credentials_->entries()); }));
+    return ca::certificates_json(net::ask<Entries>(
+        control_, [this](std::function<void(Entries)> reply) { reply(credentials_->entries()); }));
   };
   if (config_.mode == ProxyMode::kShared)
     sections["workloadState"] = [this] { return workload_state(); };
   add_admin_endpoints(*admin, std::move(callbacks));
-  add_stats_endpoints(*stats, registry_);
-  add_readiness_endpoints(*readiness, readiness_);
+  admin::add_stats_endpoints(*stats, registry_);
+  admin::add_readiness_endpoints(*readiness, readiness_);
 
   const auto serve = [this](const ListenAddress& where, const std::shared_ptr<admin::Site>& site) {
     for (const auto& address : where.all())
@@ -234,24 +235,12 @@ std::unique_ptr<inpod::WorkloadManager> App::make_manager() {
 
 // ---- the admin thread's questions
 
-template <class Answer>
-Answer App::ask(UniqueFunction<void(std::function<void(Answer)>)> question) {
-  // Shared, because a control thread that is too busy to answer in time answers nobody.
-  auto promise = std::make_shared<std::promise<Answer>>();
-  auto answer = promise->get_future();
-  control_.post([question = std::move(question), promise]() mutable {
-    question([promise](Answer value) { promise->set_value(std::move(value)); });
-  });
-  if (answer.wait_for(kAskTimeout) != std::future_status::ready) return Answer{};
-  return answer.get();
-}
-
 nlohmann::json App::workload_state() {
   struct State {
     std::vector<inpod::StateManager::PodView> pods;
     WorkerProxies::Connections connections;
   };
-  const auto state = ask<State>([this](std::function<void(State)> reply) {
+  const auto state = net::ask<State>(control_, [this](std::function<void(State)> reply) {
     proxies_->connections([this, reply = std::move(reply)](WorkerProxies::Connections open) {
       reply({manager_ == nullptr ? std::vector<inpod::StateManager::PodView>() : manager_->view(),
              std::move(open)});

@@ -49,10 +49,6 @@ class App {
   nlohmann::json workload_state();
   void drain(const char* reason);
 
-  // Runs `question` on the control thread and waits for the answer; for the admin thread.
-  template <class Answer>
-  Answer ask(UniqueFunction<void(std::function<void(Answer)>)> question);
-
   Config config_;
   net::Reactor control_;
   std::unique_ptr<net::Signals> signals_;

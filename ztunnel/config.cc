@@ -1,6 +1,6 @@
 #include "ztunnel/config.h"
 
-#include "ztunnel/proxy_config.h"
+#include "common/config/proxy_config.h"
 #include "ztunnel/worker_threads.h"
 
 #include <fmt/format.h>
@@ -16,6 +16,7 @@ namespace {
 
 using config::Env;
 using config::EnvReader;
+using config::ProxyConfig;
 using std::chrono::seconds;
 
 constexpr uint16_t kAdminPort = 15000;
@@ -48,7 +49,7 @@ bool is_true(std::string_view text) {
 ProxyConfig read_proxy_config(EnvReader& env, const Surroundings& around) {
   ProxyConfig merged;
   if (around.mesh_config) {
-    auto mesh = parse_mesh_config(*around.mesh_config);
+    auto mesh = config::parse_mesh_config(*around.mesh_config);
     if (mesh) {
       merged.merge(std::move(*mesh));
     } else {
@@ -57,7 +58,7 @@ ProxyConfig read_proxy_config(EnvReader& env, const Surroundings& around) {
     }
   }
   if (const auto text = non_empty(env, "PROXY_CONFIG")) {
-    auto own = parse_proxy_config(*text);
+    auto own = config::parse_proxy_config(*text);
     if (own) {
       merged.merge(std::move(*own));
     } else {

@@ -2,61 +2,39 @@
 
 #include "common/base/log.h"
 
-#include <random>
-
 namespace culvert::ztunnel {
 namespace {
 
 const log::Target kLog{"identity"};
 
-ca::CertManager::Clocks real_clocks() {
-  auto engine = std::make_shared<std::minstd_rand>(std::random_device{}());
-  return {.steady = [] { return Clock::now(); },
-          .wall = [] { return WallClock::now(); },
-          .jitter = [engine] { return std::uniform_real_distribution<double>(-1, 1)(*engine); }};
-}
-
 }  // namespace
 
 CredentialSource::CredentialSource(net::Reactor& control, ca::Signer& signer)
-    : control_(control), manager_(signer, real_clocks()), timer_(control, [this] {
-        manager_.poll();
-        schedule();
-      }) {
-  manager_.on_update([this](const state::Identity& identity, const tls::CredentialPtr& credential) {
-    for (Credentials* worker : workers_)
-      worker->reactor().post(
-          [worker, identity, credential] { worker->deliver(identity, credential); });
-  });
-}
-
-void CredentialSource::schedule() {
-  const Time next = manager_.next_wakeup();
-  if (next == kNever)
-    timer_.disarm();
-  else
-    timer_.arm_at(next);
-}
+    : control_(control),
+      source_(control, signer,
+              [this](const state::Identity& identity, const tls::CredentialPtr& credential) {
+                for (Credentials* worker : workers_)
+                  worker->reactor().post(
+                      [worker, identity, credential] { worker->deliver(identity, credential); });
+              }) {}
 
 void CredentialSource::request(Credentials& worker, const state::Identity& identity) {
   control_.post([this, &worker, identity] {
-    manager_.fetch(
+    source_.fetch(
         identity, ca::Priority::kRealTime, [&worker, identity](Result<tls::CredentialPtr> result) {
           worker.reactor().post([&worker, identity, result = std::move(result)]() mutable {
             worker.deliver(identity, std::move(result));
           });
         });
-    schedule();
   });
 }
 
 void CredentialSource::prefetch(const state::Identity& identity) {
-  manager_.fetch(identity, ca::Priority::kWarmup, [identity](Result<tls::CredentialPtr> result) {
+  source_.fetch(identity, ca::Priority::kWarmup, [identity](Result<tls::CredentialPtr> result) {
     if (!result)
       kLog.warn("unable to prefetch cert for {}, skipping: {}", identity.to_string(),
                 result.error().message());
   });
-  schedule();
 }
 
 net::Task<Result<tls::CredentialPtr>> Credentials::get(state::Identity identity) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "common/ca/cert_manager.h"
+#include "common/ca/cert_source.h"
 #include "common/net/event.h"
 #include "common/net/task.h"
 
@@ -11,8 +11,7 @@ namespace culvert::ztunnel {
 
 class Credentials;
 
-// The control thread's side of certificates: runs the manager's timer and hands results to the
-// workers.
+// The control thread's side of certificates: hands results to the workers.
 class CredentialSource {
  public:
   // Control thread. `control` and `signer` outlive it.
@@ -26,15 +25,12 @@ class CredentialSource {
   void request(Credentials& worker, const state::Identity& identity);
   // Control thread.
   void prefetch(const state::Identity& identity);
-  [[nodiscard]] std::vector<ca::CertManager::Entry> entries() const { return manager_.entries(); }
+  [[nodiscard]] std::vector<ca::CertManager::Entry> entries() const { return source_.entries(); }
 
  private:
-  void schedule();
-
   net::Reactor& control_;
-  ca::CertManager manager_;
-  net::Timer timer_;
   std::vector<Credentials*> workers_;
+  ca::CertSource source_;
 };
 
 // One worker's cache of certificates, by identity. Worker thread.

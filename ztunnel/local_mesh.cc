@@ -2,20 +2,10 @@
 
 #include "common/base/log.h"
 
-#include <cerrno>
-#include <fstream>
-#include <iterator>
-
 namespace culvert::ztunnel {
 namespace {
 
 const log::Target kLog{"xds::local"};
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return system_error(errno, "cannot read " + path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 }  // namespace
 
@@ -38,23 +28,18 @@ Result<> LocalMesh::apply(const std::string& text) {
 Result<> LocalMesh::load_text(const std::string& text) { return apply(text); }
 
 Result<> LocalMesh::load_file(net::Reactor& control, const std::string& path) {
-  path_ = path;
-  // Watched before it is read: a change in between is not missed.
-  watch_ = std::make_unique<net::FileWatch>(control, path, [this] { reload(); });
-  auto text = read_file(path);
+  file_ = std::make_unique<net::WatchedFile>(
+      control, path, [this](Result<std::string> text) { reload(std::move(text)); });
+  auto text = file_->read();
   if (!text) return text.error();
-  last_text_ = std::move(*text);
-  return apply(last_text_);
+  return apply(*text);
 }
 
-void LocalMesh::reload() {
-  auto text = read_file(path_);
-  if (text && *text == last_text_) return;
-  Result<> applied = text ? apply(*text) : Result<>(text.error());
-  if (text) last_text_ = std::move(*text);
+void LocalMesh::reload(Result<std::string> text) {
+  const Result<> applied = text ? apply(*text) : Result<>(text.error());
   if (applied) return;
   ++rejected_;
-  kLog.error("{} changed but cannot be used, keeping what was loaded before: {}", path_,
+  kLog.error("{} changed but cannot be used, keeping what was loaded before: {}", file_->path(),
              applied.error().message());
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "common/config/local_config.h"
-#include "common/net/file_watch.h"
+#include "common/net/watched_file.h"
 #include "common/state/store.h"
 
 #include <memory>
@@ -25,16 +25,14 @@ class LocalMesh {
   [[nodiscard]] uint64_t rejected_reloads() const { return rejected_; }
 
  private:
-  void reload();
+  void reload(Result<std::string> text);
   Result<> apply(const std::string& text);
 
   state::Store& store_;
   UniqueFunction<void(const state::SnapshotPtr&)> on_change_;
-  std::string path_;
-  std::string last_text_;
   config::LocalConfig loaded_;
   uint64_t rejected_ = 0;
-  std::unique_ptr<net::FileWatch> watch_;
+  std::unique_ptr<net::WatchedFile> file_;
 };
 
 }  // namespace culvert::ztunnel

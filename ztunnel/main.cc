@@ -1,20 +1,16 @@
+#include "common/admin/program.h"
+#include "common/admin/version.h"
 #include "common/base/log.h"
+#include "common/base/machine.h"
 #include "common/config/env.h"
 #include "ztunnel/app.h"
 #include "ztunnel/surroundings.h"
-#include "ztunnel/version.h"
-
-#include <sys/resource.h>
-
-#include <cstdio>
-#include <exception>
-#include <string_view>
 
 namespace {
 
+using culvert::admin::Version;
 using culvert::ztunnel::App;
 using culvert::ztunnel::Config;
-using culvert::ztunnel::Version;
 
 constexpr const char* kHelp =
     "Culvert ztunnel: the node proxy of an ambient service mesh\n"
@@ -23,19 +19,10 @@ constexpr const char* kHelp =
     "       ztunnel version         print what this binary is\n"
     "       ztunnel help            print this\n";
 
-// Each connection needs a few descriptors; the soft limit is often 1024.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-  }
-}
+int run(int argc, char** argv);
+constexpr culvert::admin::Program kProgram{"ztunnel", kHelp, run};
 
-int fail(const culvert::Error& error) {
-  std::fprintf(stderr, "ztunnel: %s\n", error.message().c_str());
-  return 1;
-}
+int fail(const culvert::Error& error) { return culvert::admin::fail(kProgram, error); }
 
 int run(int argc, char** argv) {
   auto around = culvert::ztunnel::read_surroundings(argc, argv);
@@ -48,7 +35,7 @@ int run(int argc, char** argv) {
   const culvert::log::Target log{"main"};
   log.info("version: {}", Version::of(config->istio_version).line());
   for (const auto& warning : config->warnings) log.warn("{}", warning);
-  raise_descriptor_limit();
+  culvert::raise_descriptor_limit();
   App app(std::move(*config));
   if (auto started = app.start(); !started) {
     log.error("cannot start: {}", started.error().message());
@@ -62,27 +49,4 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const std::string_view command = argc > 1 ? argv[1] : "proxy";
-  if (command == "version") {
-    const auto env = culvert::config::process_env();
-    const auto istio = env.find("ISTIO_META_ISTIO_VERSION");
-    std::printf("%s\n", Version::of(istio == env.end() ? "unknown" : istio->second).line().c_str());
-    return 0;
-  }
-  if (command == "help" || command == "--help" || command == "-h") {
-    std::fputs(kHelp, stdout);
-    return 0;
-  }
-  if (command != "proxy") {
-    std::fprintf(stderr, "unknown command: %s\n", argv[1]);
-    std::fputs(kHelp, stdout);
-    return 1;
-  }
-  try {
-    return run(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "ztunnel: %s\n", error.what());
-    return 1;
-  }
-}
+int main(int argc, char** argv) { return culvert::admin::run_program(kProgram, argc, argv); }

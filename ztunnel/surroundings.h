@@ -29,8 +29,4 @@ inline constexpr const char* kMeshConfigPath = "./etc/istio/config/mesh";
 // Fails only if the mesh configuration file is there and cannot be read.
 Result<Surroundings> read_surroundings(int argc, const char* const* argv);
 
-// The CPUs a cgroup v2 "cpu.max" ("max 100000", "250000 100000") grants, rounded up; absent if
-// unlimited or not of that form.
-std::optional<unsigned> cgroup_cpus(std::string_view cpu_max);
-
 }  // namespace culvert::ztunnel

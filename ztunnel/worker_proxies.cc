@@ -1,6 +1,7 @@
 #include "ztunnel/worker_proxies.h"
 
 #include "common/base/log.h"
+#include "common/net/countdown.h"
 
 #include <fcntl.h>
 
@@ -15,26 +16,6 @@ const log::Target kLog{"proxy"};
 net::Fd duplicate(const net::Fd& fd) {
   return net::Fd(fd ? ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0) : -1);
 }
-
-// Calls `done` on the control thread once every worker has reported, with the first error.
-class Countdown {
- public:
-  Countdown(net::Reactor& control, size_t count, UniqueFunction<void(Result<>)> done)
-      : control_(control), left_(count), done_(std::move(done)) {}
-  // Any worker's thread, once each.
-  static void report(const std::shared_ptr<Countdown>& countdown, Result<> result = {}) {
-    countdown->control_.post([countdown, result = std::move(result)] {
-      if (!result && countdown->result_) countdown->result_ = result;
-      if (--countdown->left_ == 0) countdown->done_(std::move(countdown->result_));
-    });
-  }
-
- private:
-  net::Reactor& control_;
-  size_t left_;  // control thread only
-  Result<> result_;
-  UniqueFunction<void(Result<>)> done_;
-};
 
 }  // namespace
 
@@ -120,7 +101,7 @@ void WorkerProxies::start_on_workers(PodProxy::Settings settings,
     stop(uid, DrainMode::kImmediate,
          [done = std::move(done), error = result.error()]() mutable { done(std::move(error)); });
   };
-  auto countdown = std::make_shared<Countdown>(control_, workers_.size(), std::move(finish));
+  auto countdown = std::make_shared<net::Countdown>(control_, workers_.size(), std::move(finish));
   for (size_t i = 0; i < workers_.size(); ++i) {
     Worker& worker = *workers_[i];
     worker.reactor.post(
@@ -128,9 +109,9 @@ void WorkerProxies::start_on_workers(PodProxy::Settings settings,
           try {
             worker.proxies[id] =
                 std::make_unique<PodProxy>(worker, std::move(settings), std::move(set));
-            Countdown::report(countdown);
+            net::Countdown::report(countdown);
           } catch (const std::system_error& error) {
-            Countdown::report(countdown, Error(error.code(), "cannot start the proxy"));
+            net::Countdown::report(countdown, Error(error.code(), "cannot start the proxy"));
           }
         });
   }
@@ -160,7 +141,7 @@ void WorkerProxies::stop(const std::string& uid, DrainMode mode, UniqueFunction<
   running_.erase(found);
   const Time deadline =
       Clock::now() + std::chrono::duration_cast<Duration>(config_.termination_deadline);
-  auto countdown = std::make_shared<Countdown>(
+  auto countdown = std::make_shared<net::Countdown>(
       control_, workers_.size(), [done = std::move(done)](const Result<>&) mutable { done(); });
   for (auto& owned : workers_) {
     Worker& worker = *owned;
@@ -168,11 +149,11 @@ void WorkerProxies::stop(const std::string& uid, DrainMode mode, UniqueFunction<
       const auto proxy = worker.proxies.find(id);
       if (proxy == worker.proxies.end() || proxy->second == nullptr) {
         worker.proxies.erase(id);
-        return Countdown::report(countdown);
+        return net::Countdown::report(countdown);
       }
       proxy->second->drain(mode, deadline, [&worker, id, countdown] {
         worker.proxies.erase(id);
-        Countdown::report(countdown);
+        net::Countdown::report(countdown);
       });
     });
   }
@@ -190,7 +171,7 @@ void WorkerProxies::publish(const state::SnapshotPtr& snapshot) {
 
 void WorkerProxies::connections(UniqueFunction<void(Connections)> done) {
   auto all = std::make_shared<Connections>();
-  auto countdown = std::make_shared<Countdown>(
+  auto countdown = std::make_shared<net::Countdown>(
       control_, workers_.size(),
       [all, done = std::move(done)](const Result<>&) mutable { done(std::move(*all)); });
   for (auto& owned : workers_) {
@@ -207,7 +188,7 @@ void WorkerProxies::connections(UniqueFunction<void(Connections)> done) {
           outbound.insert(outbound.end(), lists.second.begin(), lists.second.end());
         }
       });
-      Countdown::report(countdown);
+      net::Countdown::report(countdown);
     });
   }
 }

@@ -19,6 +19,7 @@ struct Request {
   std::string path = "/";                                    // without query, not decoded
   std::string query;                                         // after '?', not decoded
   std::vector<std::pair<std::string, std::string>> headers;  // as received, in order
+  bool from_loopback = false;  // the client is on this machine, or in this pod
 
   // All values of a header, name compared without case.
   [[nodiscard]] std::vector<std::string_view> header(std::string_view name) const;

@@ -54,6 +54,16 @@ std::string http_date() {
   return {text.data(), length};
 }
 
+// Over IPv6 too, and from IPv4 that arrives at a dual-stack socket.
+bool from_loopback(const Tcp::socket& socket) {
+  boost::system::error_code error;
+  const auto address = socket.remote_endpoint(error).address();
+  if (error) return false;
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).is_loopback();
+  return address.is_loopback();
+}
+
 Request to_request(const http::request<http::string_body>& message) {
   Request request;
   request.method = message.method_string();
@@ -298,7 +308,8 @@ Task HttpServer::State::serve(Session& session) {
       co_return;
     }
     const auto message = parser.release();
-    const Request request = to_request(message);
+    Request request = to_request(message);
+    request.from_loopback = from_loopback(stream.socket());
     auto answer = to_message(session.listener.site->answer(request), request, message.version());
     const bool keep_alive = message.keep_alive() && !stopping;
     answer.keep_alive(keep_alive);

@@ -125,7 +125,7 @@ struct Document {
 };
 
 // ---- readers, one per section; each takes one element of its list
-Self read_self(const Item& item);
+Self read_self(const Item& item, const Self& defaults);
 Options read_options(const Item& item);
 ServiceSpec read_service(const Item& item, const Self& self);
 WorkloadSpec read_workload(const Item& item, const Self& self);

@@ -191,13 +191,14 @@ std::optional<std::string> read_hostname(const Item& item) {
   return text ? to_hostname(std::move(*text), item) : std::nullopt;
 }
 
-Self read_self(const Item& item) {
+Self read_self(const Item& item, const Self& defaults) {
   const Fields fields(item, {"name", "namespace", "serviceAccount", "trustDomain", "clusterDomain",
                              "clusterId", "network"});
-  Self out;
+  Self out = defaults;
   read_kubernetes_name(fields, "name", out.name);
   read_kubernetes_name(fields, "namespace", out.namespace_);
-  out.service_account = out.name;
+  // Istio's controller names the account after the Gateway.
+  if (out.name != defaults.name) out.service_account = out.name;
   read_kubernetes_name(fields, "serviceAccount", out.service_account);
   read_kubernetes_name(fields, "trustDomain", out.trust_domain);
   read_kubernetes_name(fields, "clusterDomain", out.cluster_domain);

@@ -1,5 +1,6 @@
 #include "ztunnel/admin.h"
 
+#include "common/admin/endpoints.h"
 #include "common/base/log.h"
 #include "common/metrics/shard.h"
 
@@ -160,7 +161,7 @@ TEST(StatsEndpoints, ServeOpenMetricsUnderBothPaths) {
   const auto family = registry.add(spec);
   registry.make_shard().counter(family).add(3);
   admin::Site site;
-  add_stats_endpoints(site, registry);
+  admin::add_stats_endpoints(site, registry);
   for (const char* path : {"/metrics", "/stats/prometheus"}) {
     Request request;
     request.method = "PUT";
@@ -180,7 +181,7 @@ TEST(ReadinessEndpoint, NamesWhatIsPending) {
   const log::Capture quiet;
   admin::Readiness readiness;
   admin::Site site;
-  add_readiness_endpoints(site, readiness);
+  admin::add_readiness_endpoints(site, readiness);
   auto state = readiness.register_task("state manager");
   auto proxy = readiness.register_task("proxy");
   Request request;

@@ -1,5 +1,5 @@
+#include "common/admin/version.h"
 #include "tests/unit/ztunnel/config_fixture.h"
-#include "ztunnel/version.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -63,7 +63,7 @@ TEST(ConfigJson, IsWhatIstiosZtunnelDumps) {
 }
 
 TEST(ConfigJson, KeepsTheVersionsKeys) {
-  const json theirs = recorded()["version"], ours = Version::of("").to_json();
+  const json theirs = recorded()["version"], ours = admin::Version::of("").to_json();
   std::vector<std::string> expected, actual;
   for (const auto& [key, value] : theirs.items()) expected.push_back(key);
   for (const auto& [key, value] : ours.items()) actual.push_back(key);

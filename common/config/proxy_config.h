@@ -2,20 +2,22 @@
 
 #include "common/base/result.h"
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 
-namespace culvert::ztunnel {
+namespace culvert::config {
 
-// The fields of Istio's ProxyConfig that a node proxy reads; all others are ignored.
+// The fields of Istio's ProxyConfig that our proxies read; all others are ignored.
 struct ProxyConfig {
   std::optional<std::string> discovery_address;
   std::optional<uint16_t> proxy_admin_port;
   std::optional<uint16_t> stats_port;
   std::optional<uint16_t> concurrency;
+  std::optional<std::chrono::nanoseconds> termination_drain_duration;
   std::map<std::string, std::string> proxy_metadata;  // keys as written; missing means empty
 
   // `other` on top: its scalars replace, its metadata is merged key by key.
@@ -27,4 +29,4 @@ Result<ProxyConfig> parse_proxy_config(std::string_view yaml);
 // The mesh configuration file: only its `defaultConfig` is read.
 Result<ProxyConfig> parse_mesh_config(std::string_view yaml);
 
-}  // namespace culvert::ztunnel
+}  // namespace culvert::config

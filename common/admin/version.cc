@@ -1,4 +1,4 @@
-#include "ztunnel/version.h"
+#include "common/admin/version.h"
 
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@
 #define CULVERT_BUILD_PROFILE "unknown"
 #endif
 
-namespace culvert::ztunnel {
+namespace culvert::admin {
 
 Version Version::of(std::string istio_version) {
   return {CULVERT_VERSION,      CULVERT_GIT_REVISION,     __VERSION__, CULVERT_BUILD_PROFILE,
@@ -37,4 +37,4 @@ nlohmann::json Version::to_json() const {
           {"cryptoProvider", crypto_provider}};
 }
 
-}  // namespace culvert::ztunnel
+}  // namespace culvert::admin

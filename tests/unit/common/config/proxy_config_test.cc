@@ -1,9 +1,9 @@
-#include "ztunnel/proxy_config.h"
+#include "common/config/proxy_config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace culvert::ztunnel {
+namespace culvert::config {
 namespace {
 
 using ::testing::ElementsAre;
@@ -66,4 +66,4 @@ TEST(ProxyConfig, MergeReplacesScalarsAndMergesMetadata) {
 }
 
 }  // namespace
-}  // namespace culvert::ztunnel
+}  // namespace culvert::config

@@ -1,4 +1,4 @@
-#include "ztunnel/certificates_json.h"
+#include "common/ca/certificates_json.h"
 
 #include <fmt/chrono.h>
 
@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace culvert::ztunnel {
+namespace culvert::ca {
 namespace {
 
 std::string base64(const std::string& text) {
@@ -39,7 +39,7 @@ nlohmann::json list(const std::vector<tls::CertificateInfo>& certificates) {
 
 }  // namespace
 
-nlohmann::json certificates_json(const std::vector<ca::CertManager::Entry>& entries) {
+nlohmann::json certificates_json(const std::vector<CertManager::Entry>& entries) {
   auto json = nlohmann::json::array();
   for (const auto& entry : entries) {
     const bool available = entry.credential != nullptr;
@@ -52,4 +52,4 @@ nlohmann::json certificates_json(const std::vector<ca::CertManager::Entry>& entr
   return json;
 }
 
-}  // namespace culvert::ztunnel
+}  // namespace culvert::ca

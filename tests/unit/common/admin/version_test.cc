@@ -1,11 +1,11 @@
-#include "ztunnel/version.h"
+#include "common/admin/version.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-namespace culvert::ztunnel {
+namespace culvert::admin {
 namespace {
 
 TEST(Version, PrintsIstiosLine) {
@@ -31,4 +31,4 @@ TEST(Version, KnowsThisBuild) {
 }
 
 }  // namespace
-}  // namespace culvert::ztunnel
+}  // namespace culvert::admin

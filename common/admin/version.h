@@ -4,7 +4,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-namespace culvert::ztunnel {
+namespace culvert::admin {
 
 // What this binary is. The keys are those of Istio's ztunnel, which tools read; "rustVersion"
 // carries the C++ compiler's.
@@ -19,4 +19,4 @@ struct Version {
   [[nodiscard]] nlohmann::json to_json() const;
 };
 
-}  // namespace culvert::ztunnel
+}  // namespace culvert::admin

@@ -1,4 +1,4 @@
-#include "ztunnel/proxy_config.h"
+#include "common/config/proxy_config.h"
 
 #include "common/config/env.h"
 
@@ -6,7 +6,7 @@
 
 #include <yaml-cpp/yaml.h>
 
-namespace culvert::ztunnel {
+namespace culvert::config {
 namespace {
 
 // Every helper throws YAML::Exception or Problem; parse() turns both into an Error. yaml-cpp
@@ -23,9 +23,18 @@ std::optional<uint16_t> read_u16(const YAML::Node& config, const char* key) {
   const YAML::Node node = config[key];
   if (!node || node.IsNull()) return std::nullopt;
   if (!node.IsScalar()) fail(node, fmt::format("{}: not a number", key));
-  const auto value = config::parse_unsigned(node.Scalar(), 65535);
+  const auto value = parse_unsigned(node.Scalar(), 65535);
   if (!value) fail(node, fmt::format("{}: {}", key, value.error().message()));
   return static_cast<uint16_t>(*value);
+}
+
+std::optional<std::chrono::nanoseconds> read_duration(const YAML::Node& config, const char* key) {
+  const YAML::Node node = config[key];
+  if (!node || node.IsNull()) return std::nullopt;
+  if (!node.IsScalar()) fail(node, fmt::format("{}: not a duration", key));
+  const auto value = parse_duration(node.Scalar());
+  if (!value) fail(node, fmt::format("{}: {}", key, value.error().message()));
+  return *value;
 }
 
 std::optional<std::string> read_string(const YAML::Node& config, const char* key) {
@@ -43,6 +52,7 @@ ProxyConfig read_config(const YAML::Node& node) {
   config.proxy_admin_port = read_u16(node, "proxyAdminPort");
   config.stats_port = read_u16(node, "statsPort");
   config.concurrency = read_u16(node, "concurrency");
+  config.termination_drain_duration = read_duration(node, "terminationDrainDuration");
   const YAML::Node metadata = node["proxyMetadata"];
   if (!metadata || metadata.IsNull()) return config;
   if (!metadata.IsMap()) fail(metadata, "proxyMetadata: not a map");
@@ -76,6 +86,7 @@ void ProxyConfig::merge(ProxyConfig other) {
   replace(proxy_admin_port, std::move(other.proxy_admin_port));
   replace(stats_port, std::move(other.stats_port));
   replace(concurrency, std::move(other.concurrency));
+  replace(termination_drain_duration, std::move(other.termination_drain_duration));
   for (auto& [key, value] : other.proxy_metadata) proxy_metadata[key] = std::move(value);
 }
 
@@ -89,4 +100,4 @@ Result<ProxyConfig> parse_mesh_config(std::string_view yaml) {
   });
 }
 
-}  // namespace culvert::ztunnel
+}  // namespace culvert::config

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+// What this process may use of the machine it runs on; asked at start.
+namespace culvert {
+
+// CPUs by affinity and cgroup quota; at least 1.
+unsigned usable_cpus();
+
+// The CPUs a cgroup v2 "cpu.max" ("max 100000", "250000 100000") grants, rounded up; absent if
+// unlimited or not of that form.
+std::optional<unsigned> cgroup_cpus(std::string_view cpu_max);
+
+// The soft limit of descriptors becomes the hard one: each connection needs a few, and the soft
+// limit is often 1024.
+void raise_descriptor_limit();
+
+}  // namespace culvert

@@ -1,0 +1,76 @@
+#include "waypoint/worker_thread.h"
+
+#include "common/state/random.h"
+
+#include <fmt/format.h>
+
+#include <pthread.h>
+
+#include <utility>
+
+namespace culvert::waypoint {
+
+WorkerThread::Parts::Parts(const MetricFamilies& families, metrics::Shard& shard, net::Fd listening)
+    : worker(tls::Options{}),
+      telemetry(families, shard),
+      connector(worker),
+      proxy(worker, connector, telemetry),
+      server({worker, connector, telemetry, proxy}, std::move(listening)) {
+  worker.random = std::make_unique<state::SystemRandom>();
+}
+
+WorkerThread::WorkerThread(unsigned index, const MetricFamilies& families,
+                           metrics::Registry& registry, net::Fd listening)
+    : index_(index),
+      parts_(std::make_unique<Parts>(families, registry.make_shard(), std::move(listening))) {}
+
+WorkerThread::~WorkerThread() { stop(); }
+
+void WorkerThread::start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), fmt::format("waypoint-{}", index_).c_str());
+    parts_->worker.reactor.run();
+  });
+}
+
+void WorkerThread::set_model(ModelPtr model) {
+  parts_->worker.reactor.post([parts = parts_.get(), model = std::move(model)]() mutable {
+    parts->worker.model = std::move(model);
+    parts->server.model_changed();
+  });
+}
+
+void WorkerThread::set_credential(tls::CredentialPtr credential) {
+  parts_->worker.reactor.post([parts = parts_.get(), credential = std::move(credential)]() mutable {
+    parts->worker.credential = std::move(credential);
+  });
+}
+
+void WorkerThread::drain() {
+  parts_->worker.reactor.post([parts = parts_.get()] { parts->server.drain(); });
+}
+
+void WorkerThread::stop_accepting() {
+  parts_->worker.reactor.post([parts = parts_.get()] { parts->server.stop_accepting(); });
+}
+
+void WorkerThread::finish(Time deadline, UniqueFunction<void(size_t)> done) {
+  parts_->worker.reactor.post([parts = parts_.get(), deadline, done = std::move(done)]() mutable {
+    parts->server.finish(deadline, [parts, done = std::move(done)](size_t cut) mutable {
+      parts->connector.drain();
+      done(cut);
+    });
+  });
+}
+
+void WorkerThread::stop() {
+  if (parts_ == nullptr) return;
+  if (thread_.joinable()) {
+    parts_->worker.reactor.stop();
+    thread_.join();
+  }
+  // The thread is over: nobody else uses them.
+  parts_.reset();
+}
+
+}  // namespace culvert::waypoint
