@@ -103,8 +103,8 @@ def waypoint(scene: Scene, report: Report) -> None:
                  f"a 90/10 split: {split[200, 'server-v1']} to version 1, {second} to version 2", split)
     status, _, body = scene.get(CLIENT, scene.vip("demo/shop"), 80, "/admin/users")
     report.claim((status, body) == (403, "RBAC: access denied"), "/admin is forbidden: 403, RBAC: access denied", (status, body))
-    evaded = scene.get(CLIENT, scene.vip("demo/shop"), 80, "/x/..//admin/%75sers")[0]
-    report.claim(evaded == 403, "also when spelled /x/..//admin/%75sers", evaded)
+    evaded = scene.get(CLIENT, scene.vip("demo/shop"), 80, "/x/../admin/%75sers")[0]
+    report.claim(evaded == 403, "also when spelled /x/../admin/%75sers", evaded)
     app = scene.apps[SERVER_V1]
     app.broken = True
     flaky = scene.shop("/flaky", 40)
