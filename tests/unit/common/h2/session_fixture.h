@@ -40,13 +40,20 @@ struct TestStream final : StreamHandler {
   }
   Produced produce(MutableBytes to) override {
     ++asked;
-    const size_t n = std::min(to.size(), output.size());
-    std::copy_n(output.begin(), n, to.begin());
-    output.erase(0, n);
+    const std::string_view rest = std::string_view(output).substr(sent);
+    const size_t n = std::min(to.size(), rest.size());
+    std::copy_n(rest.begin(), n, to.begin());
+    sent += n;
+    if (left() == 0) {
+      output.clear();
+      sent = 0;
+    }
     const bool last = finish && output.empty();
     if (last && !send_trailers.empty()) session->submit_trailers(id, send_trailers);
     return {.bytes = n, .end = last, .trailers = last && !send_trailers.empty()};
   }
+
+  [[nodiscard]] size_t left() const { return output.size() - sent; }
 
   Session* session = nullptr;
   StreamId id = 0;
@@ -55,6 +62,7 @@ struct TestStream final : StreamHandler {
   std::vector<Field> send_trailers;
   bool consume = true, finish = false;
   int asked = 0;
+  size_t sent = 0;  // of output
   std::optional<ErrorCode> closed;
 };
 
@@ -71,13 +79,16 @@ struct Side final : SessionHandler {
   }
   void on_goaway(ErrorCode code, StreamId last) override { goaways.emplace_back(code, last); }
   void on_ping_ack() override { ++pongs; }
-  void on_settings() override { ++settings; }
+  void on_settings() override { ++settings_seen; }
 
   TestStream& open(std::span<const Field> fields = kConnect, bool end = false) {
     auto stream = std::make_unique<TestStream>();
     stream->session = &session;
-    stream->id = session.open(fields, end, *stream).value();
-    return *(streams[stream->id] = std::move(stream));
+    const StreamId id = session.open(fields, end, *stream).value();
+    stream->id = id;
+    auto& kept = streams[id];
+    kept = std::move(stream);
+    return *kept;
   }
   TestStream& at(StreamId id) { return *streams.at(id); }
   std::string drain() {
@@ -90,7 +101,7 @@ struct Side final : SessionHandler {
   Session session;
   std::vector<std::pair<ErrorCode, StreamId>> goaways;
   Result<> drained;
-  int pongs = 0, settings = 0;
+  int pongs = 0, settings_seen = 0;
   bool refuse = false, detach_at_once = false;
 };
 

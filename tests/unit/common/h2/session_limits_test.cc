@@ -187,7 +187,7 @@ TEST_F(RawServer, ThePeersStreamLimitIsKnownAndHeldToAndARequestHeldBackIsRefuse
   EXPECT_EQ(client.session.peer_max_streams(), 100U);
   ASSERT_TRUE(feed(frame(kSettings, 0, 0, be(3, 2) + be(1, 4))));
   EXPECT_EQ(client.session.peer_max_streams(), 1U);
-  EXPECT_EQ(client.settings, 1);
+  EXPECT_EQ(client.settings_seen, 1);
   TestStream& first = client.open();
   TestStream& held = client.open();
   const auto frames = parse(client.drain());
@@ -214,7 +214,7 @@ TEST_F(RawServer, AnInformationalAnswerIsNotTheAnswer) {
 }
 
 TEST_F(RawServer, PushIsRefused) {
-  ASSERT_TRUE(feed(frame(kSettings, 0, 0, "")));
+  ASSERT_TRUE(feed(frame(kSettings, 0, 0, "") + frame(kSettings, 1, 0, "")));
   client.open();
   client.drain();
   static_cast<void>(feed(frame(kPush, 4, 1, be(2, 4) + kConnectBlock)));

@@ -119,7 +119,7 @@ TEST_F(PairTest, AStalledStreamStopsItselfAndNobodyElse) {
   exchange();
   for (TestStream* up : stalled) {
     EXPECT_EQ(server.at(up->id).input.size(), kWindowSize);
-    EXPECT_EQ(up->output.size(), 1000U);
+    EXPECT_EQ(up->left(), 1000U);
   }
   TestStream& free = connected();
   free.output = std::string(2 * kWindowSize, 'f');

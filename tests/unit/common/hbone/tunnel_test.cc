@@ -3,6 +3,8 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
+
 namespace culvert::hbone {
 namespace {
 
@@ -21,9 +23,9 @@ class RelayOverTunnel : public TunnelTest {
     static_cast<void>(co_await stream->head(kNever));
     stream->respond(kOk, false);
     auto socket = std::move(upstream_);
-    Relay relay(*stream, *socket, scratch_, to_stream_, to_socket_);
-    relay.prepend(as_bytes(prefix_));
-    outcome_ = co_await relay.run();
+    Relay copy(*stream, *socket, scratch_, to_stream_, to_socket_);
+    copy.prepend(as_bytes(prefix_));
+    outcome_ = co_await copy.run();
   }
   std::vector<uint8_t> scratch_ = std::vector<uint8_t>(1 << 16);
   Count to_stream_, to_socket_;
@@ -77,7 +79,7 @@ TEST_F(RelayOverTunnel, EverythingBeforeTheEndArrivesThoughTheTunnelDiesRightAft
   auto io = std::make_unique<StreamIo>(connect());
   ASSERT_TRUE(run(reactor_, io->write(as_bytes(data))));
   ASSERT_TRUE(run(reactor_, io->shutdown_write()));
-  servers_.front()->drain();
+  for (int i = 0; i < 50; ++i) reactor_.turn(1ms);  // what the socket did not take at once
   io.reset();
   pool_.reset();  // closes the connection
   EXPECT_EQ(read_all(*app_), data);
