@@ -113,6 +113,7 @@ void Connection::flush() {
     plain.clear();
     cipher.clear();
     auto drained = session_.drain(plain, kBatch);
+    if (!drained) static_cast<void>(session_.drain(plain, plain.size() + kBatch));  // its GOAWAY
     if (!drained && plain.empty()) return fail(ErrorCode::kInternalError, drained.error());
     if (plain.empty()) break;
     if (auto sealed = engine_->seal(plain.readable(), cipher); !sealed)
@@ -121,6 +122,7 @@ void Connection::flush() {
     if (sent.status == net::IoResult::Status::kError)
       return fail(ErrorCode::kInternalError, system_error(sent.error, "connection lost"));
     unsent_.append(Bytes(cipher.readable()).subspan(sent.bytes));
+    if (!drained) return fail(ErrorCode::kInternalError, drained.error());
   }
   if (!closed_ && session_.finished() && unsent_.empty())
     close(ErrorCode::kNoError, Error(Errc::kGoingAway));

@@ -23,6 +23,7 @@ constexpr size_t kMaxQueuedFrames = 10'000;
 constexpr int kMaxInformational = 16;
 // nghttp2 would refuse to send a head beyond 64 KiB, and heads grow on their way through a proxy.
 constexpr size_t kMaxSentHeaderBlock = 512 * 1024;
+constexpr int kMaxForcedResets = 1000;
 
 struct SessionDeleter {
   void operator()(nghttp2_session* session) const { nghttp2_session_del(session); }
@@ -52,6 +53,7 @@ struct Session::State {
     bool too_large = false;
     bool input_ended = false;
     int informational = 0;  // 1xx heads
+    bool detached = false;
   };
 
   State(Role role_in, const Settings& settings_in, SessionHandler& handler_in)
@@ -62,6 +64,12 @@ struct Session::State {
     return found == streams.end() ? nullptr : &found->second;
   }
   int useless_frame() { return ++useless > kMaxUselessFrames ? NGHTTP2_ERR_CALLBACK_FAILURE : 0; }
+
+  // A peer that makes us reset streams works around limits on its own resets. A new head does not
+  // clear the count, as each reset needs one; a stream that ends well makes up for one.
+  int forced_reset() {
+    return !failed && ++forced_resets > kMaxForcedResets ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+  }
 
   // ---- nghttp2 callbacks
   int begin_headers(const nghttp2_frame& frame);
@@ -85,6 +93,7 @@ struct Session::State {
   ByteQueue* out = nullptr;  // while draining
   size_t out_limit = 0;
   int useless = 0;  // frames since the last useful one
+  int forced_resets = 0;
   bool goaway_received = false;
   bool failed = false;
 };
@@ -202,12 +211,15 @@ Session::~Session() = default;
 int Session::State::begin_headers(const nghttp2_frame& frame) {
   const StreamId id = frame.hd.stream_id;
   if (role == Role::kServer && frame.headers.cat == NGHTTP2_HCAT_REQUEST) {
-    StreamHandler* stream = handler.on_stream(id);
-    if (stream == nullptr) {
+    streams[id];  // the handler may be gone before on_stream returns, and detach then finds it
+    StreamHandler* target = handler.on_stream(id);
+    Stream* stream = find(id);
+    if (target == nullptr) {
+      streams.erase(id);
       nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
       return 0;
     }
-    streams[id].handler = stream;
+    if (stream != nullptr && !stream->detached) stream->handler = target;
   }
   if (Stream* stream = find(id)) {
     stream->incoming = {};
@@ -272,7 +284,6 @@ void Session::State::head_received(const nghttp2_frame& frame) {
 int Session::State::frame_received(const nghttp2_frame& frame) {
   switch (frame.hd.type) {
     case NGHTTP2_HEADERS:
-      useless = 0;
       head_received(frame);
       break;
     case NGHTTP2_DATA:
@@ -333,6 +344,7 @@ int Session::State::stream_closed(StreamId id, uint32_t code) {
   if (found == streams.end()) return 0;
   StreamHandler* target = found->second.handler;
   streams.erase(found);
+  if (code == NGHTTP2_NO_ERROR) forced_resets = std::max(0, forced_resets - 1);
   if (target != nullptr) target->on_closed(static_cast<ErrorCode>(code));
   return 0;
 }
@@ -345,11 +357,10 @@ Result<> Session::feed(Bytes bytes) {
       nghttp2_session_get_outbound_queue_size(state_->session.get()) > kMaxQueuedFrames;
   if (taken >= 0 && !unread) return {};
   state_->failed = true;
-  if (unread || taken == NGHTTP2_ERR_CALLBACK_FAILURE) {
+  if (unread || taken == NGHTTP2_ERR_CALLBACK_FAILURE || taken == NGHTTP2_ERR_FLOODED) {
     goaway(ErrorCode::kEnhanceYourCalm);
     return Error(Errc::kFlood);
   }
-  if (taken == NGHTTP2_ERR_FLOODED) return Error(Errc::kFlood);
   if (taken == NGHTTP2_ERR_BAD_CLIENT_MAGIC) return Error(Errc::kHandshake, "no HTTP/2 preface");
   return Error(Errc::kProtocol, nghttp2_strerror(static_cast<int>(taken)));
 }
@@ -389,11 +400,20 @@ int Session::State::frame_sent(const nghttp2_frame& frame) {
       nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, frame.hd.stream_id,
                                 NGHTTP2_NO_ERROR);
   }
-  // A peer that makes us reset streams works around limits on its own resets.
-  if (frame.hd.type == NGHTTP2_RST_STREAM && role == Role::kServer &&
-      frame.rst_stream.error_code != NGHTTP2_NO_ERROR &&
-      frame.rst_stream.error_code != NGHTTP2_CONNECT_ERROR)
-    return useless_frame();
+  // Not those the application asked for: they may be many on a long-lived tunnel.
+  if (frame.hd.type == NGHTTP2_RST_STREAM && role == Role::kServer) {
+    switch (frame.rst_stream.error_code) {
+      case NGHTTP2_PROTOCOL_ERROR:
+      case NGHTTP2_FLOW_CONTROL_ERROR:
+      case NGHTTP2_STREAM_CLOSED:
+      case NGHTTP2_FRAME_SIZE_ERROR:
+      case NGHTTP2_REFUSED_STREAM:
+      case NGHTTP2_ENHANCE_YOUR_CALM:
+        return forced_reset();
+      default:
+        break;
+    }
+  }
   return 0;
 }
 
@@ -413,10 +433,11 @@ Result<> Session::drain(ByteQueue& out, size_t limit) {
     const uint8_t* data = nullptr;
     const ssize_t size = nghttp2_session_mem_send(state_->session.get(), &data);
     if (size < 0) {
+      const bool flood = size == NGHTTP2_ERR_CALLBACK_FAILURE && !state_->failed;
       state_->failed = true;
-      result = size == NGHTTP2_ERR_CALLBACK_FAILURE
-                   ? Error(Errc::kFlood)
-                   : Error(Errc::kProtocol, nghttp2_strerror(static_cast<int>(size)));
+      result = flood ? Error(Errc::kFlood)
+                     : Error(Errc::kProtocol, nghttp2_strerror(static_cast<int>(size)));
+      if (flood) goaway(ErrorCode::kEnhanceYourCalm);
       break;
     }
     if (size == 0) break;
@@ -475,7 +496,10 @@ void Session::reset(StreamId id, ErrorCode code) {
 }
 
 void Session::detach(StreamId id) {
-  if (auto* stream = state_->find(id)) stream->handler = nullptr;
+  if (auto* stream = state_->find(id)) {
+    stream->handler = nullptr;
+    stream->detached = true;
+  }
 }
 
 // ---- connection
@@ -494,10 +518,12 @@ void Session::goaway(ErrorCode code) {
 
 void Session::fail(ErrorCode code) {
   state_->failed = true;
-  auto gone = std::move(state_->streams);
-  state_->streams.clear();
-  for (auto& [id, stream] : gone)
-    if (stream.handler != nullptr) stream.handler->on_closed(code);
+  // One by one: a handler may detach another.
+  while (!state_->streams.empty()) {
+    StreamHandler* target = state_->streams.begin()->second.handler;
+    state_->streams.erase(state_->streams.begin());
+    if (target != nullptr) target->on_closed(code);
+  }
 }
 
 size_t Session::streams() const { return state_->streams.size(); }

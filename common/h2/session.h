@@ -60,7 +60,8 @@ class StreamHandler {
 
 class SessionHandler {
  public:
-  // Server: a request begins. nullptr refuses it (REFUSED_STREAM).
+  // Server: a request begins. nullptr refuses it (REFUSED_STREAM). The handler may detach() before
+  // this returns.
   virtual StreamHandler* on_stream(StreamId id) = 0;
   virtual void on_goaway(ErrorCode code, StreamId last) = 0;
   virtual void on_ping_ack() = 0;
@@ -92,10 +93,12 @@ class Session {
 
   // Takes all of `bytes`. Error: the peer broke the protocol or flooded us; GOAWAY is queued, drain
   // once more and close. Limits beyond nghttp2's own (SETTINGS, PING and RST_STREAM floods,
-  // CONTINUATION): empty DATA frames and streams we had to reset, 1,000 each per connection without
-  // useful data in between; and, of a server, 10,000 frames that the peer caused and does not read.
+  // CONTINUATION): 1,000 empty DATA frames without data in between; 1,000 streams that the peer's
+  // errors made us reset beyond those that ended well; and, of a server, 10,000 frames that the
+  // peer caused and does not read.
   Result<> feed(Bytes bytes);
-  // Appends frames to `out` until it holds `limit` bytes or there is nothing to send.
+  // Appends frames to `out` until it holds `limit` bytes or there is nothing to send. Error: as
+  // feed.
   Result<> drain(ByteQueue& out, size_t limit);
   [[nodiscard]] bool wants_write() const;
   // Neither reading nor writing makes sense any more: GOAWAY was sent and no stream is left.

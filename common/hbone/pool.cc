@@ -94,7 +94,6 @@ std::shared_ptr<Pool::Tunnel> Pool::usable(Entry& entry) {
 
 net::Task<Result<std::shared_ptr<Pool::Tunnel>>> Pool::checkout(const TunnelKey& key,
                                                                 Time deadline) {
-  if (draining_) co_return Error(h2::Errc::kDraining);
   auto& slot = entries_[key];
   if (slot == nullptr) slot = std::make_unique<Entry>(reactor_);
   Entry& entry = *slot;  // kept alive by `waiting`
@@ -104,6 +103,7 @@ net::Task<Result<std::shared_ptr<Pool::Tunnel>>> Pool::checkout(const TunnelKey&
     ~Leave() { --entry.waiting; }
   } const leave{entry};
   for (;;) {
+    if (draining_) co_return Error(h2::Errc::kDraining);
     if (auto tunnel = usable(entry)) {
       tunnel->last_used = reactor_.now();
       co_return tunnel;
@@ -132,6 +132,8 @@ net::Task<> Pool::establish(TunnelKey key) {
     auto done = co_await h2::tls_handshake(*dialled->socket, *dialled->engine, deadline);
     if (!done) {
       failure = done.error();
+    } else if (draining_) {
+      failure = Error(h2::Errc::kDraining);
     } else {
       tunnel->connection = std::make_unique<h2::Connection>(
           h2::Role::kClient, std::move(dialled->socket), std::move(dialled->engine),
