@@ -2,6 +2,7 @@
 
 #include "common/hbone/connect.h"
 #include "common/hbone/relay.h"
+#include "common/http/chars.h"
 #include "common/state/errors.h"
 #include "ztunnel/connection_record.h"
 #include "ztunnel/errors.h"
@@ -76,7 +77,7 @@ ConnectionFacts facts_of(const PodProxy& proxy, const TunnelInfo& tunnel, const 
                          const h2::Head& head, const tls::Peer& peer) {
   const Config& config = proxy.worker().config;
   const auto origin = head.get("x-forwarded-network");
-  const bool from_gateway = origin && *origin != config.mesh.network;
+  const bool from_gateway = origin && !http::iequals(*origin, config.mesh.network);
   ConnectionFacts facts{.reporter = Reporter::kDestination,
                         .source = tunnel.client,
                         .destination = tunnel.local,
@@ -138,8 +139,7 @@ net::Task<> serve_stream(PodProxy& proxy, const TunnelInfo& tunnel,
   ConnectionRecord record(worker.traffic, std::move(facts), started);
   // Registered before the first check, so that no policy change can fall between the two.
   entry.guard(request->connection);
-  const auto decision =
-      check_policies(*worker.mesh.current(), *request->local, request->connection);
+  const auto decision = proxy.decide(*request->local, request->connection);
   if (!decision.allowed()) {
     answer(*stream, 401);
     co_return record.finish(Error(Errc::kPolicyRejection, decision.reason()));

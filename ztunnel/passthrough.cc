@@ -47,7 +47,7 @@ net::Task<> serve_passthrough(PodProxy& proxy, net::Fd accepted, net::SocketAddr
   const authz::Connection connection{
       .source_identity = std::nullopt, .source = client, .destination = target};
   entry.guard(connection);
-  const auto decision = check_policies(*worker.mesh.current(), **local, connection);
+  const auto decision = proxy.decide(**local, connection);
   if (!decision.allowed())
     co_return record.finish(Error(Errc::kPolicyRejection, decision.reason()));
 
