@@ -49,5 +49,5 @@ function(culvert_test path)
   # Fixtures are found from the source tree's root; no path of it is compiled in, so that a compiler cache serves
   # every checkout.
   add_test(NAME unit/${path} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(unit/${path} PROPERTIES LABELS unit TIMEOUT 120)
+  set_tests_properties(unit/${path} PROPERTIES LABELS "unit;threads" TIMEOUT 300)
 endfunction()

@@ -107,9 +107,11 @@ class Node:
     def gateway(self) -> str:
         return f"10.244.{self.index}.1"
 
-    @property
-    def ztunnel_ip(self) -> str:
-        return f"10.244.{self.index}.2"
+    def ztunnel_ip(self, slot: int) -> str:
+        """Below the pods' addresses, which begin at 10."""
+        if not 0 <= slot < 8:
+            raise ValueError(f"ztunnel {slot} of {self.name}: at most eight at a time")
+        return f"10.244.{self.index}.{2 + slot}"
 
     @property
     def pod_cidr(self) -> str:

@@ -216,7 +216,8 @@ class Lab:
                     agent.pods[pod.uid] = (pod.name, pod.namespace, pod.service_account, self.network.pod_ns(pod))
         connected = len(agent.connections)
         self._generation += 1
-        namespace = self.network.ztunnel_ns(node)
+        running = {process.namespace for process in self.processes if isinstance(process, Daemon) and process.running}
+        namespace = next(name for slot in range(8) if (name := self.network.ztunnel_ns(node, slot)) not in running)
         daemon = Daemon(self, namespace, [binary("ztunnel"), "proxy", "ztunnel"], f"ztunnel-{node}-{self._generation}", {
             "PROXY_MODE": "shared", "NODE_NAME": node, "INPOD_UDS": str(agent.path), "XDS_ADDRESS": "",
             "LOCAL_XDS_PATH": str(self.mesh_file), "ZTUNNEL_WORKER_THREADS": "2", **(env or {})})

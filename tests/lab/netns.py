@@ -79,8 +79,13 @@ class Network:
     def node_ns(self, node: str) -> str:
         return f"cv{self.id}-{node}"
 
-    def ztunnel_ns(self, node: str) -> str:
-        return f"cv{self.id}-zt-{node}"
+    def ztunnel_ns(self, node: str, slot: int = 0) -> str:
+        """Where a ztunnel runs: a pod network of its own. While one is replaced there are two on a node."""
+        name = f"cv{self.id}-zt-{node}" + (f"-{slot}" if slot else "")
+        if name not in self.created:
+            address = self.cluster.nodes[node].ztunnel_ip(slot)
+            self._attach(self.cluster.nodes[node], self._make(name), address)
+        return name
 
     def pod_ns(self, pod: Pod) -> str:
         return f"cv{self.id}-{pod.namespace}-{pod.name}"
@@ -92,8 +97,8 @@ class Network:
             run("ip", "netns", "exec", namespace, "sysctl", "-qw", "net.ipv4.ip_forward=1")
             run("ip", "-n", namespace, "addr", "add", f"{node.gateway}/32", "dev", "lo")
         self._join_nodes()
-        for node in self.cluster.nodes.values():
-            self._attach(node, self._make(self.ztunnel_ns(node.name)), node.ztunnel_ip)
+        for node in self.cluster.nodes:
+            self.ztunnel_ns(node)
         for pod in self.cluster.pods.values():
             self.add_pod(pod)
 

@@ -131,7 +131,11 @@ def echo(sock: socket.socket, _peer: Address) -> None:
         sock.sendall(data)
 
 
-def http_responder(name: str) -> Callable[[socket.socket, Address], None]:
+def _status_in(path: str) -> int:
+    return int(path.split("/")[2].split("?")[0]) if path.startswith("/status/") else 200
+
+
+def http_responder(name: str, status_of: Callable[[str], int] = _status_in) -> Callable[[socket.socket, Address], None]:
     """An HTTP/1.1 application: says who it is, what it was asked and by whom. `/status/N` answers with N."""
 
     def handle(sock: socket.socket, peer: Address) -> None:
@@ -149,7 +153,7 @@ def http_responder(name: str) -> Callable[[socket.socket, Address], None]:
                 buffer += sock.recv(1 << 16)
             buffer = buffer[int(fields.get("content-length", "0")):]
             method, path, _ = lines[0].split()
-            status = int(path.split("/")[2].split("?")[0]) if path.startswith("/status/") else 200
+            status = status_of(path)
             body = "\n".join([f"server={name}", f"peer={peer[0]}", f"method={method}", f"path={path}",
                               *(f"header.{k}={v}" for k, v in sorted(fields.items())), ""]).encode()
             sock.sendall(f"HTTP/1.1 {status} Status\r\nContent-Length: {len(body)}\r\n"
