@@ -9,6 +9,7 @@
 #include "ztunnel/guarded_relay.h"
 #include "ztunnel/inbound_target.h"
 #include "ztunnel/proxy_header.h"
+#include "ztunnel/reset_if_cut.h"
 #include "ztunnel/socket_gauge.h"
 
 #include <chrono>
@@ -154,11 +155,14 @@ net::Task<> serve_stream(PodProxy& proxy, const TunnelInfo& tunnel,
     co_return record.finish(Error(Errc::kPolicyChange));
   }
   accept_stream(*stream, *request->local, worker.config.mesh.baggage);
+  ResetIfCut guard(**socket);
   hbone::Relay relay(*stream, **socket, worker.buffers.input_bytes(), record.sent(),
                      record.received());
   if (request->target.proxy_protocol && request->target.tunnel_target)
     relay.prepend(proxy_header(tunnel.client, *request->target.tunnel_target, peer.identity));
-  record.finish(co_await run_guarded(relay, entry, worker.reactor));
+  const Error error = co_await run_guarded(relay, entry, worker.reactor);
+  if (error.code != Errc::kPolicyChange) guard.ended();
+  record.finish(error);
 }
 
 }  // namespace

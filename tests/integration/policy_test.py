@@ -64,9 +64,11 @@ def carries(lab, source: str, destination: str = REMOTE_SERVER, port: int = PORT
 
 
 def is_cut(sock) -> bool:
-    """Waits (bounded by the socket's timeout) for the end of an idle connection."""
+    """Waits (bounded by the socket's timeout) for the end of an idle connection: a reset, since a FIN would tell the
+    application that it has everything."""
     try:
-        return sock.recv(1) == b""
+        sock.recv(1)
+        return False
     except ConnectionResetError:
         return True
 
@@ -297,27 +299,46 @@ def test_a_new_deny_closes_plaintext_too(lab):
 
 
 def test_a_connection_in_full_flight_is_cut(lab):
-    """The application on the other side learns it too, and nothing is left open."""
+    """The application on the other side learns it too, and none of them takes it for a good end."""
     ended = []
 
     def flood(sock, _peer):
         try:
             while True:
                 sock.sendall(b"x" * 65536)
-        finally:
-            ended.append(True)
+        except ConnectionError as error:
+            ended.append(type(error))
 
     proxy = lab.ztunnels["node2"]
     with server(lab, REMOTE_SERVER, 7303, flood), dial(lab, INTRUDER, REMOTE_SERVER, 7303) as sock:
         sockets.receive_exactly(sock, 1 << 20)
         lab.set_policies([policy("no-intruders", "Deny", account("intruder"))])
-        try:
-            while sock.recv(1 << 20):
-                pass
-        except ConnectionResetError:
-            pass
+        with pytest.raises(ConnectionResetError):
+            sockets.receive_all(sock)
         wait_until(lambda: ended, 10, "the server's end")
     wait_for_access(proxy, f'hbone_addr={lab.pod(REMOTE_SERVER).ip}:7303.*policy change')
+
+
+@pytest.mark.parametrize("source", [INTRUDER, OUTSIDER])
+def test_the_server_of_a_connection_that_is_cut_sees_a_reset(lab, source):
+    """An upload that is cut must not look like one that is complete."""
+    seen = []
+
+    def read(sock, _peer):
+        try:
+            sock.sendall(b"x")
+            sockets.receive_all(sock)
+            seen.append("end")
+        except ConnectionResetError:
+            seen.append("reset")
+
+    with server(lab, REMOTE_SERVER, 7304, read), dial(lab, source, REMOTE_SERVER, 7304) as sock:
+        assert sock.recv(1) == b"x"
+        sock.sendall(b"part of something")
+        lab.set_policies([policy("nobody", "Deny", {"destinationPorts": [7304]})])
+        assert is_cut(sock)
+        wait_until(lambda: seen, 10, "the server's end")
+    assert seen == ["reset"]
 
 
 def test_a_new_allow_closes_the_others(lab):
