@@ -8,7 +8,6 @@
 namespace culvert::ztunnel {
 namespace {
 
-using state::GatewayAddress;
 using state::ServicePtr;
 using state::ServiceRef;
 using state::Upstream;
