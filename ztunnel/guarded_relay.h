@@ -8,7 +8,8 @@
 namespace culvert::ztunnel {
 
 // Runs `relay` until it ends, or until a policy change revokes the connection: then the copy is
-// abandoned, and what its owner destroys next resets both sides. Returns why it ended.
+// abandoned, and the owner resets both sides (ResetIfCut; a stream resets when destroyed). Returns
+// why it ended.
 template <class AnyRelay>
 net::Task<Error> run_guarded(AnyRelay& relay, OpenConnections::Entry& entry,
                              net::Reactor& reactor) {

@@ -2,12 +2,14 @@
 
 #include "common/hbone/connect.h"
 #include "common/hbone/relay.h"
+#include "common/http/chars.h"
 #include "common/state/errors.h"
 #include "ztunnel/connection_record.h"
 #include "ztunnel/errors.h"
 #include "ztunnel/guarded_relay.h"
 #include "ztunnel/inbound_target.h"
 #include "ztunnel/proxy_header.h"
+#include "ztunnel/reset_if_cut.h"
 #include "ztunnel/socket_gauge.h"
 
 #include <chrono>
@@ -76,7 +78,7 @@ ConnectionFacts facts_of(const PodProxy& proxy, const TunnelInfo& tunnel, const 
                          const h2::Head& head, const tls::Peer& peer) {
   const Config& config = proxy.worker().config;
   const auto origin = head.get("x-forwarded-network");
-  const bool from_gateway = origin && *origin != config.mesh.network;
+  const bool from_gateway = origin && !http::iequals(*origin, config.mesh.network);
   ConnectionFacts facts{.reporter = Reporter::kDestination,
                         .source = tunnel.client,
                         .destination = tunnel.local,
@@ -138,8 +140,7 @@ net::Task<> serve_stream(PodProxy& proxy, const TunnelInfo& tunnel,
   ConnectionRecord record(worker.traffic, std::move(facts), started);
   // Registered before the first check, so that no policy change can fall between the two.
   entry.guard(request->connection);
-  const auto decision =
-      check_policies(*worker.mesh.current(), *request->local, request->connection);
+  const auto decision = proxy.decide(*request->local, request->connection);
   if (!decision.allowed()) {
     answer(*stream, 401);
     co_return record.finish(Error(Errc::kPolicyRejection, decision.reason()));
@@ -154,11 +155,14 @@ net::Task<> serve_stream(PodProxy& proxy, const TunnelInfo& tunnel,
     co_return record.finish(Error(Errc::kPolicyChange));
   }
   accept_stream(*stream, *request->local, worker.config.mesh.baggage);
+  ResetIfCut guard(**socket);
   hbone::Relay relay(*stream, **socket, worker.buffers.input_bytes(), record.sent(),
                      record.received());
   if (request->target.proxy_protocol && request->target.tunnel_target)
     relay.prepend(proxy_header(tunnel.client, *request->target.tunnel_target, peer.identity));
-  record.finish(co_await run_guarded(relay, entry, worker.reactor));
+  const Error error = co_await run_guarded(relay, entry, worker.reactor);
+  if (error.code != Errc::kPolicyChange) guard.ended();
+  record.finish(error);
 }
 
 }  // namespace

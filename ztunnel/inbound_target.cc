@@ -35,13 +35,14 @@ bool leads_here(const InboundInput& input, const state::GatewayAddress& gateway)
   return false;
 }
 
-// The target port of `service_port` at this workload: its own mapping, else the service's.
+// The target port of `service_port` at this workload: its own mapping, else the service's. Zero,
+// like absence, says nothing.
 std::optional<uint16_t> target_port(const state::Service& service, uint16_t service_port,
                                     const state::Workload& local) {
   if (const auto endpoint = service.endpoints.find(local.uid);
       endpoint != service.endpoints.end()) {
     const auto port = endpoint->second.ports.find(service_port);
-    if (port != endpoint->second.ports.end()) return port->second;
+    if (port != endpoint->second.ports.end() && port->second != 0) return port->second;
   }
   const auto port = service.ports.find(service_port);
   if (port != service.ports.end() && port->second != 0) return port->second;

@@ -1,6 +1,6 @@
 #include "ztunnel/open_connections.h"
 
-#include "common/base/log.h"
+#include <fmt/format.h>
 
 namespace culvert::ztunnel {
 namespace {
@@ -24,7 +24,7 @@ std::vector<ConnectionInfo> OpenConnections::list(const List& entries) {
 void OpenConnections::check_policies(const state::Snapshot& mesh, const state::Workload& local) {
   for (Entry& entry : inbound_) {
     if (!entry.guarded_ || entry.revoked_) continue;
-    if (ztunnel::check_policies(mesh, local, *entry.guarded_).allowed()) continue;
+    if (ztunnel::check_policies(mesh, local, *entry.guarded_, policy_level_).allowed()) continue;
     kManagerLog.info(
         "connection {}->{} ({}) closed because it's no longer allowed after a policy update",
         entry.info_.src, entry.info_.actual_dst, uid_);
@@ -34,17 +34,21 @@ void OpenConnections::check_policies(const state::Snapshot& mesh, const state::W
 }
 
 authz::Decision check_policies(const state::Snapshot& mesh, const state::Workload& local,
-                               const authz::Connection& connection) {
+                               const authz::Connection& connection, log::Level level) {
   std::vector<std::string> unknown;
   const auto policies = mesh.policies_for(local, &unknown);
   for (const std::string& key : unknown) kLog.warn("skipping unknown policy {}", key);
   std::vector<authz::DryRunNote> notes;
   auto decision = authz::evaluate(policies, connection, &notes);
-  for (auto& note : notes)
-    kLog.write(log::Level::kDebug, note.message, {log::str("policy", std::move(note.policy))});
-  if (kLog.enabled(log::Level::kDebug))
-    kLog.debug("{} -> {}: {}", connection.source.to_string(), connection.destination.to_string(),
-               decision.allowed() ? "allowed" : decision.reason());
+  if (!kLog.enabled(level)) return decision;
+  for (auto& note : notes) {
+    std::vector<log::Field> fields;
+    if (!note.policy.empty()) fields.push_back(log::str("policy", std::move(note.policy)));
+    kLog.write(level, note.message, fields);
+  }
+  kLog.write(level, fmt::format("{} -> {}: {}", connection.source.to_string(),
+                                connection.destination.to_string(),
+                                decision.allowed() ? "allowed" : decision.reason()));
   return decision;
 }
 

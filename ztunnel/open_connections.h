@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/authz/evaluate.h"
+#include "common/base/log.h"
 #include "common/net/event.h"
 #include "common/state/snapshot.h"
 #include "ztunnel/mesh_view.h"
@@ -47,8 +48,9 @@ class OpenConnections {
     net::Event changed_;
   };
 
-  OpenConnections(net::Reactor& reactor, std::string uid)
-      : reactor_(reactor), uid_(std::move(uid)) {}
+  // `policy_level`: at which level decisions are logged, see check_policies().
+  OpenConnections(net::Reactor& reactor, std::string uid, log::Level policy_level)
+      : reactor_(reactor), uid_(std::move(uid)), policy_level_(policy_level) {}
 
   // Evaluates every guarded connection against `mesh`; `local`: the pod's workload as it is now.
   void check_policies(const state::Snapshot& mesh, const state::Workload& local);
@@ -61,12 +63,14 @@ class OpenConnections {
 
   net::Reactor& reactor_;
   std::string uid_;
+  log::Level policy_level_;
   List inbound_, outbound_;
 };
 
-// The decision for a connection to `local`: its policies, evaluated and logged (debug, or info on
-// request), with a warning for policies the mesh names but does not have.
+// The decision for a connection to `local`: its policies, evaluated and logged at `level` (debug,
+// or info with AUTHZ_POLICY_INFO_LOGGING=true), with a warning for policies the mesh names but does
+// not have.
 authz::Decision check_policies(const state::Snapshot& mesh, const state::Workload& local,
-                               const authz::Connection& connection);
+                               const authz::Connection& connection, log::Level level);
 
 }  // namespace culvert::ztunnel

@@ -5,6 +5,7 @@
 #include "common/net/original_dst.h"
 #include "ztunnel/connection_record.h"
 #include "ztunnel/errors.h"
+#include "ztunnel/reset_if_cut.h"
 #include "ztunnel/route.h"
 #include "ztunnel/socket_gauge.h"
 
@@ -29,9 +30,13 @@ net::Task<Error> carry_plain(PodProxy& proxy, net::Fd accepted, const Route& rou
                                               Clock::now() + kConnectTimeout);
   if (!server) co_return Error(server.error().code, "io error");
   net::Socket client(worker.reactor, std::move(accepted));
+  ResetIfCut client_guard(client), server_guard(**server);
   net::Relay relay(client, **server, worker.buffers.input_bytes(), record.received(),
                    record.sent());
-  co_return outcome_error(co_await relay.run());
+  auto outcome = co_await relay.run();
+  client_guard.ended();
+  server_guard.ended();
+  co_return outcome_error(std::move(outcome));
 }
 
 hbone::ConnectRequest connect_request(const Route& route, const state::Workload& source,
@@ -58,9 +63,12 @@ net::Task<Error> carry_tunnelled(PodProxy& proxy, net::Fd accepted, const Route&
                                                  Clock::now() + kTunnelTimeout);
   if (!connected) co_return connected.error();
   net::Socket client(worker.reactor, std::move(accepted));
+  ResetIfCut client_guard(client);
   hbone::Relay relay(*connected->stream, client, worker.buffers.input_bytes(), record.received(),
                      record.sent());
-  co_return outcome_error(co_await relay.run());
+  auto outcome = co_await relay.run();
+  client_guard.ended();
+  co_return outcome_error(std::move(outcome));
 }
 
 ConnectionInfo describe(const net::SocketAddress& client, const net::SocketAddress& target,

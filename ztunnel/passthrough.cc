@@ -5,6 +5,7 @@
 #include "ztunnel/errors.h"
 #include "ztunnel/guarded_relay.h"
 #include "ztunnel/inbound_target.h"
+#include "ztunnel/reset_if_cut.h"
 #include "ztunnel/socket_gauge.h"
 
 #include <chrono>
@@ -47,7 +48,7 @@ net::Task<> serve_passthrough(PodProxy& proxy, net::Fd accepted, net::SocketAddr
   const authz::Connection connection{
       .source_identity = std::nullopt, .source = client, .destination = target};
   entry.guard(connection);
-  const auto decision = check_policies(*worker.mesh.current(), **local, connection);
+  const auto decision = proxy.decide(**local, connection);
   if (!decision.allowed())
     co_return record.finish(Error(Errc::kPolicyRejection, decision.reason()));
 
@@ -58,9 +59,15 @@ net::Task<> serve_passthrough(PodProxy& proxy, net::Fd accepted, net::SocketAddr
   if (!server) co_return record.finish(Error(Errc::kConnectionFailed, server.error().message()));
   if (entry.revoked()) co_return record.finish(Error(Errc::kPolicyChange));
   net::Socket socket(worker.reactor, std::move(accepted));
+  ResetIfCut client_guard(socket), server_guard(**server);
   net::Relay relay(socket, **server, worker.buffers.input_bytes(), record.received(),
                    record.sent());
-  record.finish(co_await run_guarded(relay, entry, worker.reactor));
+  const Error error = co_await run_guarded(relay, entry, worker.reactor);
+  if (error.code != Errc::kPolicyChange) {
+    client_guard.ended();
+    server_guard.ended();
+  }
+  record.finish(error);
 }
 
 }  // namespace culvert::ztunnel

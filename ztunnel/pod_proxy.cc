@@ -30,6 +30,10 @@ hbone::PoolOptions pool_options(const Config& config) {
   return options;
 }
 
+log::Level policy_level(const Config& config) {
+  return config.logging.policy_at_info ? log::Level::kInfo : log::Level::kDebug;
+}
+
 }  // namespace
 
 PodProxy::PodProxy(Worker& worker, Settings settings, Listeners listeners)
@@ -37,7 +41,7 @@ PodProxy::PodProxy(Worker& worker, Settings settings, Listeners listeners)
       settings_(std::move(settings)),
       inbound_transparent_(listeners.inbound_transparent),
       plaintext_transparent_(listeners.plaintext_transparent),
-      connections_(worker.reactor, settings_.uid),
+      connections_(worker.reactor, settings_.uid, policy_level(worker.config)),
       pool_(worker.reactor, pool_options(worker.config), worker.buffers,
             [this](hbone::TunnelKey key) { return dial(std::move(key)); }),
       accepted_(worker.reactor),
@@ -69,6 +73,7 @@ net::Task<Result<state::WorkloadPtr>> PodProxy::local_workload() {
     kLog.warn("timed out waiting for workload '{}' from xds", who);
     co_return Error(state::Errc::kUnknownSourceWorkload, std::move(who));
   }
+  known_ = workload;
   co_return workload;
 }
 
@@ -77,6 +82,11 @@ std::optional<net::IpAddress> PodProxy::spoofed_source(const net::IpAddress& cli
   const bool transparent = plaintext ? plaintext_transparent_ : inbound_transparent_;
   if (settings_.self || !transparent) return std::nullopt;
   return client;
+}
+
+authz::Decision PodProxy::decide(const state::Workload& local,
+                                 const authz::Connection& connection) const {
+  return check_policies(*worker_.mesh.current(), local, connection, policy_level(worker_.config));
 }
 
 net::Task<Result<hbone::Pool::Dialled>> PodProxy::dial(hbone::TunnelKey key) {
@@ -107,8 +117,11 @@ void PodProxy::mesh_changed() {
   const auto& mesh = worker_.mesh.current();
   const PodInfo& pod = settings_.pod;
   auto local = mesh->local_workload(pod.name, pod.namespace_, pod.service_account);
-  // A workload that left the mesh keeps its connections: the pod's removal is what ends them.
-  if (local == nullptr) return;
+  // A workload that left the mesh keeps its connections: the pod's removal is what ends them. Until
+  // then policies go on to hold for what it was.
+  if (local == nullptr) local = known_;
+  if (local == nullptr) return;  // it never was there, so nothing was let in
+  known_ = local;
   if (mesh->policy_version() == policy_version_ && local == checked_for_) return;
   policy_version_ = mesh->policy_version();
   checked_for_ = local;

@@ -49,6 +49,9 @@ class PodProxy {
   [[nodiscard]] const Settings& settings() const { return settings_; }
   [[nodiscard]] hbone::Pool& pool() { return pool_; }
   [[nodiscard]] OpenConnections& connections() { return connections_; }
+  // The decision for an incoming connection to this pod, as `local` and the mesh are now.
+  [[nodiscard]] authz::Decision decide(const state::Workload& local,
+                                       const authz::Connection& connection) const;
   // The workload this proxy serves; waits up to 5 s for the mesh to know it. Error:
   // kUnknownSourceWorkload.
   net::Task<Result<state::WorkloadPtr>> local_workload();
@@ -69,7 +72,8 @@ class PodProxy {
   bool inbound_transparent_, plaintext_transparent_;
   bool draining_ = false;
   uint64_t policy_version_ = 0;
-  state::WorkloadPtr checked_for_;
+  state::WorkloadPtr known_;        // the pod's workload as last seen
+  state::WorkloadPtr checked_for_;  // what connections were checked for last
   OpenConnections connections_;
   hbone::Pool pool_;
   std::vector<hbone::Server*> servers_;

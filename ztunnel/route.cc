@@ -8,7 +8,6 @@
 namespace culvert::ztunnel {
 namespace {
 
-using state::GatewayAddress;
 using state::ServicePtr;
 using state::ServiceRef;
 using state::Upstream;
@@ -109,6 +108,9 @@ Result<Route> decide_route(const RouteInput& input, state::Random& random) {
                                        state::ResolveMode::kStandard, random);
   if (!upstream) return upstream.error();
   if (!*upstream) {
+    // An address may be a workload's and a service's at once: it is the service that has nobody.
+    if (service == nullptr)
+      service = mesh.service_by_vip(source.network, input.target.ip, source.namespace_);
     if (service != nullptr && !is_passthrough(*service))
       return Error(state::Errc::kNoHealthyUpstream, input.target.to_string());
     return Route{.dial = input.target};

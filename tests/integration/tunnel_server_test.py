@@ -106,12 +106,19 @@ def test_malformed_heads_are_stream_errors(lab, tunnel, headers):
     assert tunnel.outcome(tunnel.connect(authority(lab))) == "200"
 
 
-@pytest.mark.parametrize("traceparent", ["", "x" * 55, "00-" + "0" * 52, "-" * 55, "\x7f" * 55])
+@pytest.mark.parametrize("traceparent", ["", "x" * 55, "00-" + "0" * 52, "-" * 55, "\xe9" * 27 + "x"])
 def test_odd_traceparents_and_baggage_do_no_harm(lab, tunnel, traceparent):
     stream = tunnel.connect(authority(lab), traceparent=traceparent or "-", baggage="=,=,k8s.namespace.name,,a=b=c",
                             forwarded='for=;host="')
     assert tunnel.outcome(stream) == "200"
     assert lab.ztunnels["node2"].is_ready()
+
+
+@pytest.mark.parametrize("value", ["\x7f" * 55, "a\0b", "a\nb", "a\rb"])
+def test_field_values_with_control_characters_are_stream_errors(lab, tunnel, value):
+    """RFC 9113 section 8.2.1, RFC 9110 section 5.5: not valid in a field value."""
+    assert tunnel.outcome(tunnel.connect(authority(lab), traceparent=value)) == "RST 1"
+    assert tunnel.outcome(tunnel.connect(authority(lab))) == "200"
 
 
 def test_head_over_the_limit_is_refused_alone(lab, tunnel):
@@ -214,12 +221,15 @@ def test_a_server_with_the_wrong_identity_is_refused(lab):
     # server-v2's proxy is gone, and something else answers at its tunnel port.
     lab.agents["node2"].remove_pod(lab.pod(REMOTE_SERVER).uid)
 
+    wait_until(lambda: lab.ztunnels["node2"].metric("workload_manager_active_proxy_count") == 0, 5,
+               "the proxy stopping")
+
     def impostor(sock, _peer):
         with context.wrap_socket(sock, server_side=True) as tls:
             tls.recv(1)
 
     try:
-        with sockets.Server(lab.ns(REMOTE_SERVER), (lab.pod(REMOTE_SERVER).ip, 15008), impostor), \
+        with sockets.Server(lab.ns(REMOTE_SERVER), (lab.pod(REMOTE_SERVER).ip, 15008), impostor, share=True), \
                 sockets.connect(lab.ns("demo/client"), (lab.pod(REMOTE_SERVER).ip, PORT)) as sock:
             with pytest.raises(OSError):
                 sock.sendall(b"secret")

@@ -155,11 +155,19 @@ class Lab:
 
     def set_policies(self, policies: list[Any]) -> None:
         """Replaces all policies and waits until every ztunnel has taken them."""
-        before = {name: self._loads(daemon) for name, daemon in self.ztunnels.items()}
         self.cluster.policies = policies
+        self.update_mesh()
+
+    def update_mesh(self) -> None:
+        """Writes the mesh's state as it is now and waits until every running ztunnel has taken it."""
+        before = {name: self._loads(daemon) for name, daemon in self.ztunnels.items()}
+        was = self.mesh_file.read_text()
         self.write_mesh()
+        if self.mesh_file.read_text() == was:
+            return  # ztunnel does not take what it already has
         for name, daemon in self.ztunnels.items():
-            wait_until(lambda n=name, d=daemon: self._loads(d) > before[n], 10, f"{name} reloading the mesh")
+            wait_until(lambda n=name, d=daemon: not d.running or self._loads(d) > before[n], 10,
+                       f"{name} reloading the mesh")
 
     @staticmethod
     def _loads(daemon: Daemon) -> int:
@@ -176,7 +184,7 @@ class Lab:
         """A pod that comes later: network, redirection, the mesh's state, and the agent tells ztunnel."""
         pod = self.cluster.add_pod(name, namespace, node, service_account, labels)
         self.network.add_pod(pod)
-        self.write_mesh()
+        self.update_mesh()
         if pod.enrolled:
             rules.redirect_pod(self.network.pod_ns(pod), self.dns_capture)
             error = self.agents[node].add_pod(pod.uid, pod.name, pod.namespace, pod.service_account,
@@ -189,7 +197,7 @@ class Lab:
         pod = self.cluster.pods.pop(key)
         if pod.enrolled:
             self.agents[pod.node].remove_pod(pod.uid)
-        self.write_mesh()
+        self.update_mesh()
         self.network.remove_pod(pod)
 
     # ---- processes

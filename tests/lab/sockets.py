@@ -23,10 +23,11 @@ def connect(namespace: str, address: Address, timeout: float = 10.0) -> socket.s
     return sock
 
 
-def listen(namespace: str, address: Address) -> socket.socket:
+def listen(namespace: str, address: Address, share: bool = False) -> socket.socket:
+    """`share`: also where a proxy listened, whose connections still linger in TIME_WAIT."""
     with inside(namespace):
         sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if share else socket.SO_REUSEADDR, 1)
     sock.bind(address)
     sock.listen(1024)
     return sock
@@ -86,8 +87,9 @@ def parse_response(answer: bytes) -> tuple[int, dict[str, str], bytes]:
 class Server:
     """Runs `handle(connection, peer)` in a thread for every accepted connection."""
 
-    def __init__(self, namespace: str, address: Address, handle: Callable[[socket.socket, Address], None]) -> None:
-        self._listener = listen(namespace, address)
+    def __init__(self, namespace: str, address: Address, handle: Callable[[socket.socket, Address], None],
+                 share: bool = False) -> None:
+        self._listener = listen(namespace, address, share)
         self._handle = handle
         self.peers: list[Address] = []
         self.connections: list[socket.socket] = []
