@@ -44,7 +44,9 @@ Result<> LocalMesh::load_file(net::Reactor& control, const std::string& path) {
   auto text = read_file(path);
   if (!text) return text.error();
   last_text_ = std::move(*text);
-  return apply(last_text_);
+  if (auto applied = apply(last_text_); !applied)
+    return Error(applied.error().code, path + ": " + applied.error().context);
+  return {};
 }
 
 void LocalMesh::reload() {
