@@ -28,6 +28,7 @@ std::string from_hex(std::string_view hex) {
 
 Packet packet(std::string payload, size_t fds = 0) {
   Packet out{std::move(payload), {}, false};
+  out.fds.reserve(fds);
   for (size_t i = 0; i < fds; ++i) out.fds.push_back(some_fd());
   return out;
 }
@@ -161,6 +162,7 @@ TEST(ZdsParse, DescriptorsOfARefusedPacketAreClosed) {
        {std::pair{kKeep, 1}, {add_bytes("u1"), 3}, {std::string("\xff"), 1}, {std::string(), 1}}) {
     Packet raw = packet(payload, count);
     std::vector<int> fds;
+    fds.reserve(raw.fds.size());
     for (const net::Fd& fd : raw.fds) fds.push_back(fd.get());
     EXPECT_FALSE(parse(std::move(raw)));
     for (const int fd : fds) EXPECT_FALSE(is_open(fd));
