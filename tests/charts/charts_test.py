@@ -250,7 +250,9 @@ class Rendered(Daemon):
                 "--inh-caps=-all", f"--bounding-set={','.join(['-all', *kept])}"]
         if not security["allowPrivilegeEscalation"]:
             jail.append("--no-new-privs")
-        Process.__init__(self, namespace, [*jail, binary(program), *args], lab.folder / f"{name}.log",
+        # A copy: another user may not be able to reach where it was built.
+        executable = shutil.copy(binary(program), root / program)
+        Process.__init__(self, namespace, [*jail, str(executable), *args], lab.folder / f"{name}.log",
                          {"PATH": os.environ["PATH"], **env, **(extra or {})}, "/")
         lab.processes.append(self)
 

@@ -179,16 +179,16 @@ def test_a_mesh_file_that_disappears_keeps_what_was_loaded(lab, dedicated):
 
 
 @pytest.mark.parametrize("content, message", [
-    ("workloads: [", "mesh.yaml"), (None, "cannot read")])
-def test_a_broken_mesh_file_at_start_ends_the_process(tmp_path, content, message):
+    ("workloads: [", "(line 1)"), ("", "document"), (None, "cannot read")])
+def test_a_broken_mesh_file_at_start_ends_the_process(lab, tmp_path, content, message):
     path = tmp_path / "mesh.yaml"
     if content is not None:
         path.write_text(content)
-    done = run_ztunnel("proxy", PROXY_MODE="dedicated", PROXY_WORKLOAD_INFO="a/b/c", LOCAL_XDS_PATH=str(path),
-                       LOCAL_CA_DIR=str(tmp_path / "ca"), PROXY_CONFIG="{statsPort: 0, proxyAdminPort: 0}",
-                       ISTIO_META_DNS_CAPTURE="false", XDS_ADDRESS="")
-    assert done.returncode == 1
-    assert message in done.stderr, done.stderr
+    daemon = start_dedicated(lab, CLIENT, f"broken-{message[1:5]}", LOCAL_XDS_PATH=str(path))
+    assert daemon.wait(15) == 1
+    last = daemon.log().splitlines()[-1]
+    assert last.startswith("ztunnel: ") and message in last and str(path) in last, last
+    lab.processes.remove(daemon)
 
 
 def replace(path: pathlib.Path, content: str) -> None:
