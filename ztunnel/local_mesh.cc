@@ -32,7 +32,9 @@ Result<> LocalMesh::load_file(net::Reactor& control, const std::string& path) {
       control, path, [this](Result<std::string> text) { reload(std::move(text)); });
   auto text = file_->read();
   if (!text) return text.error();
-  return apply(*text);
+  if (auto applied = apply(*text); !applied)
+    return Error(applied.error().code, path + ": " + applied.error().context);
+  return {};
 }
 
 void LocalMesh::reload(Result<std::string> text) {

@@ -158,3 +158,39 @@ class Agent:
         for connection in self.connections:
             connection.close()
         self.path.unlink(missing_ok=True)
+
+
+class ScriptedAgent:
+    """Listens and leaves everything else to the test: accept() a ztunnel, then call() what you like. Takes the place
+    of Agent in Lab.agents."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        self.connections: list[Connection] = []
+        self._listener: socket.socket | None = None
+        self.listen()
+
+    def listen(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(str(self.path))
+        self._listener.listen(8)
+
+    def accept(self, timeout: float = 20.0) -> Connection:
+        """The next ztunnel that connects; its hello is read."""
+        self._listener.settimeout(timeout)
+        sock, _ = self._listener.accept()
+        connection = Connection(sock)
+        self.connections.append(connection)
+        return connection
+
+    def stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self.stop_listening()
+        for connection in self.connections:
+            connection.close()
