@@ -145,6 +145,13 @@ class TunnelServerTest : public ::testing::Test {
     if (!n) return "error: " + n.error().message();
     return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(*n)};
   }
+  // Not by its own patience.
+  bool ended(net::ByteStream& stream) {
+    std::vector<uint8_t> bytes(64);
+    const auto n =
+        culvert::test::run(worker_.reactor, stream.read(bytes, Clock::now() + seconds(5)));
+    return !n && n.error().code != culvert::Errc::kTimedOut;
+  }
   void write(net::ByteStream& stream, std::string_view text) {
     EXPECT_TRUE(culvert::test::run(worker_.reactor,
                                    stream.write(as_bytes(text), Clock::now() + seconds(5))));
@@ -217,7 +224,7 @@ TEST_F(TunnelServerTest, PolicyChangeEndsRawConnections) {
   ASSERT_TRUE(wait_for_application(1));
   worker_.model = model_of(std::string(kConfig) + kOnlyOthers);
   server_->model_changed();
-  EXPECT_TRUE(read(*client).starts_with("error: ")) << "reset";
+  EXPECT_TRUE(ended(*client));
   // A new one is refused by the policy: its reset overtakes the 200.
   EXPECT_EQ(status("10.96.0.12:5432"), "stream reset by the peer: CONNECT_ERROR");
   EXPECT_EQ(upstreams_.applications.size(), 1U);
@@ -237,7 +244,7 @@ TEST_F(TunnelServerTest, WhatIsNotServedAnyMoreEnds) {
   ASSERT_TRUE(wait_for_application(1));
   worker_.model = model_of("waypoint: {name: gate, namespace: demo}");
   server_->model_changed();
-  EXPECT_TRUE(read(*client).starts_with("error: "));
+  EXPECT_TRUE(ended(*client));
 }
 
 TEST_F(TunnelServerTest, DrainKeepsWhatIsOpenAndTakesNewTunnels) {
@@ -269,7 +276,7 @@ TEST_F(TunnelServerTest, FinishCutsAtTheDeadline) {
   ASSERT_TRUE(wait_for_application(1));
   server_->stop_accepting();
   EXPECT_EQ(finish(milliseconds(20)), 1U);
-  EXPECT_TRUE(read(*client).starts_with("error: "));
+  EXPECT_TRUE(ended(*client));
 }
 
 }  // namespace
