@@ -65,7 +65,7 @@ class Connection final : private net::Socket::Observer,
   Connection(Role role, std::unique_ptr<net::Socket> socket, std::unique_ptr<tls::Engine> engine,
              const Settings& settings, const Keepalive& keepalive, Buffers& buffers,
              ConnectionHandler& handler);
-  ~Connection();
+  ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 

@@ -211,8 +211,9 @@ def test_an_idle_tunnel_whose_peer_died_is_not_used_again(lab, restarted):
             exchange(lab)
         return
     with dial(lab, CLIENT, REMOTE_SERVER, PORT) as sock:
+        source = "%s:%d" % sock.getsockname()
         expect_failure(sock)
-    assert "Connection refused" in wait_for_access(lab.ztunnels["node1"], f"hbone_addr=10.244.2.10:{PORT}.*error=")[-1]
+    assert "Connection refused" in wait_for_access(lab.ztunnels["node1"], f"src.addr={source} .*error=")[-1]
 
 
 def test_killed_source_proxy(lab):
