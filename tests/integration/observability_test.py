@@ -315,8 +315,9 @@ def test_log_levels_at_run_time(lab):
             assert status == 400 and text.startswith(f"Invalid level provided: {bad}\n"), bad
         assert logging("?level=access=off")[0] == 200
         before = len(proxy.access_log())
+        closed = proxy.metric("istio_tcp_connections_closed_total")
         exchange(lab, CLIENT, (lab.pod(REMOTE_SERVER).ip, PORT))
-        wait_for_access(lab.ztunnels["node1"], f"hbone_addr=10.244.2.10:{PORT}")
+        wait_until(lambda: proxy.metric("istio_tcp_connections_closed_total") > closed, 5, "its end on node2")
         status, text = logging("?level=access=debug")
         assert status == 200 and "access=debug" in text
         exchange(lab, CLIENT, (lab.pod(REMOTE_SERVER).ip, PORT))
