@@ -9,7 +9,7 @@
 #include "common/net/signals.h"
 #include "waypoint/config_file.h"
 #include "waypoint/process_config.h"
-#include "waypoint/telemetry.h"
+#include "waypoint/telemetry/telemetry.h"
 #include "waypoint/worker_thread.h"
 
 #include <atomic>

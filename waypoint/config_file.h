@@ -1,7 +1,7 @@
 #pragma once
 
 #include "common/net/watched_file.h"
-#include "waypoint/config_yaml.h"
+#include "waypoint/config/config_yaml.h"
 
 #include <cstdint>
 #include <memory>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "waypoint/model.h"
+#include "waypoint/model/model.h"
 
 #include <nlohmann/json_fwd.hpp>
 

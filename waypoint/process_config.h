@@ -3,7 +3,7 @@
 #include "common/base/log.h"
 #include "common/base/result.h"
 #include "common/config/env.h"
-#include "waypoint/model.h"
+#include "waypoint/model/model.h"
 
 #include <chrono>
 #include <cstdint>

@@ -5,7 +5,7 @@
 #include "common/state/balance.h"
 #include "common/tls/context.h"
 #include "common/tls/credential.h"
-#include "waypoint/model.h"
+#include "waypoint/model/model.h"
 
 #include <memory>
 

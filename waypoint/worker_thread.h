@@ -2,9 +2,9 @@
 
 #include "common/metrics/registry.h"
 #include "common/net/fd.h"
-#include "waypoint/proxy.h"
-#include "waypoint/telemetry.h"
-#include "waypoint/tunnel_server.h"
+#include "waypoint/request/proxy.h"
+#include "waypoint/telemetry/telemetry.h"
+#include "waypoint/tunnel/tunnel_server.h"
 #include "waypoint/upstream/connector.h"
 #include "waypoint/worker.h"
 

@@ -1,5 +1,5 @@
 #include "waypoint/config/document.h"
-#include "waypoint/router.h"
+#include "waypoint/model/router.h"
 
 #include <fmt/format.h>
 

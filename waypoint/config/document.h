@@ -1,7 +1,7 @@
 #pragma once
 
 #include "waypoint/config/reader.h"
-#include "waypoint/model.h"
+#include "waypoint/model/model.h"
 
 #include <map>
 #include <optional>

@@ -2,7 +2,7 @@
 // response.
 #include "common/http/chars.h"
 #include "waypoint/config/document.h"
-#include "waypoint/rewrite.h"
+#include "waypoint/model/rewrite.h"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "waypoint/upstreams.h"
+#include "waypoint/upstream/upstreams.h"
 #include "waypoint/worker.h"
 
 #include <memory>

@@ -3,7 +3,7 @@
 #include "common/net/event.h"
 #include "common/net/task.h"
 #include "waypoint/upstream/pool_group.h"
-#include "waypoint/upstreams.h"
+#include "waypoint/upstream/upstreams.h"
 
 #include <functional>
 #include <memory>

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "common/net/event.h"
-#include "waypoint/model_upstream.h"
+#include "waypoint/model/model_upstream.h"
 
 #include <cstdint>
 #include <memory>

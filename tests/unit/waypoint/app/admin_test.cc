@@ -1,7 +1,7 @@
 #include "waypoint/admin.h"
 
 #include "common/base/log.h"
-#include "waypoint/config_yaml.h"
+#include "waypoint/config/config_yaml.h"
 #include "waypoint/model_json.h"
 
 #include <gmock/gmock.h>

@@ -1,5 +1,5 @@
 #include "tests/support/loop.h"
-#include "waypoint/connection.h"
+#include "waypoint/tunnel/connection.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "waypoint/tunnel_server.h"
+#include "waypoint/tunnel/tunnel_server.h"
 
 #include "common/h2/errors.h"
 #include "common/hbone/connect.h"
@@ -9,7 +9,7 @@
 #include "tests/support/socket_pair.h"
 #include "tests/support/test_ca.h"
 #include "tests/unit/waypoint/support.h"
-#include "waypoint/config_yaml.h"
+#include "waypoint/config/config_yaml.h"
 
 #include <gtest/gtest.h>
 
