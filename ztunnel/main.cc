@@ -17,7 +17,17 @@ constexpr const char* kHelp =
     "\n"
     "usage: ztunnel [proxy [...]]   run; configured by environment variables\n"
     "       ztunnel version         print what this binary is\n"
-    "       ztunnel help            print this\n";
+    "       ztunnel help            print this\n"
+    "\n"
+    "environment, with the names and defaults of Istio's ztunnel: LOCAL_XDS_PATH, the mesh's "
+    "state,\n"
+    "and LOCAL_CA_DIR or FAKE_CA=true, the development CA, are required; besides them PROXY_MODE\n"
+    "(shared, dedicated), INPOD_UDS, NODE_NAME, POD_NAME, POD_NAMESPACE, SERVICE_ACCOUNT, "
+    "NETWORK,\n"
+    "ISTIO_META_*, PROXY_CONFIG, ZTUNNEL_WORKER_THREADS, TERMINATION_GRACE_PERIOD_SECONDS,\n"
+    "CONNECTION_TERMINATION_DEADLINE, POOL_*, HTTP2_*, TLS12_ENABLED, COMPLIANCE_POLICY and "
+    "others;\n"
+    "RUST_LOG and LOG_FORMAT for the log. What is set and not understood is an error.\n";
 
 int run(int argc, char** argv);
 constexpr culvert::admin::Program kProgram{"ztunnel", kHelp, run};
