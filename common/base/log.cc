@@ -50,7 +50,7 @@ Hub& hub() {
 }
 
 // A line with its '\n': to the writer if there is one, else to whoever captures, else to stderr.
-void put(std::string line, std::shared_ptr<Writer> writer) {
+void put(std::string line, const std::shared_ptr<Writer>& writer) {
   if (writer) {
     writer->push(std::move(line));
     return;
@@ -96,7 +96,7 @@ void Target::write(Level level, std::string_view message, const std::vector<Fiel
   // Formatting and waiting for room in the queue happen outside the lock: threads must not queue
   // for it.
   const Record record{WallClock::now(), level, state_->name, scope, message, fields};
-  put(format_line(format, record), std::move(writer));
+  put(format_line(format, record), writer);
 }
 
 void write_line(std::string text) {
@@ -106,7 +106,7 @@ void write_line(std::string text) {
     if (hub().captures.empty()) writer = hub().writer;
   }
   text += '\n';
-  put(std::move(text), std::move(writer));
+  put(std::move(text), writer);
 }
 
 Result<> start(Format format, std::string_view directives, std::string_view program) {

@@ -75,18 +75,18 @@ Result<ProxyConfig> parse(std::string_view yaml, Read read) {
 }
 
 template <class T>
-void replace(std::optional<T>& mine, std::optional<T>&& other) {
-  if (other) mine = std::move(other);
+void replace(std::optional<T>& mine, const std::optional<T>& other) {
+  if (other) mine = other;
 }
 
 }  // namespace
 
 void ProxyConfig::merge(ProxyConfig other) {
-  replace(discovery_address, std::move(other.discovery_address));
-  replace(proxy_admin_port, std::move(other.proxy_admin_port));
-  replace(stats_port, std::move(other.stats_port));
-  replace(concurrency, std::move(other.concurrency));
-  replace(termination_drain_duration, std::move(other.termination_drain_duration));
+  replace(discovery_address, other.discovery_address);
+  replace(proxy_admin_port, other.proxy_admin_port);
+  replace(stats_port, other.stats_port);
+  replace(concurrency, other.concurrency);
+  replace(termination_drain_duration, other.termination_drain_duration);
   for (auto& [key, value] : other.proxy_metadata) proxy_metadata[key] = std::move(value);
 }
 

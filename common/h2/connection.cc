@@ -197,7 +197,7 @@ void Connection::drain() {
   schedule_flush();
 }
 
-void Connection::close(ErrorCode code, Error reason) {
+void Connection::close(ErrorCode code, const Error& reason) {
   if (closed_) return;
   session_.goaway(code);
   ByteQueue& plain = buffers_.plain;
@@ -207,10 +207,10 @@ void Connection::close(ErrorCode code, Error reason) {
     if (engine_->seal(plain.readable(), unsent_)) engine_->close_notify(unsent_);
     send_pending();
   }
-  fail(ErrorCode::kInternalError, std::move(reason));
+  fail(ErrorCode::kInternalError, reason);
 }
 
-void Connection::fail(ErrorCode code, Error reason) {
+void Connection::fail(ErrorCode code, const Error& reason) {
   if (closed_) return;
   closed_ = true;
   disarm();

@@ -84,7 +84,7 @@ class Connection final : private net::Socket::Observer,
   void drain();
   // Abrupt: GOAWAY(code), close_notify, close; streams end with INTERNAL_ERROR, as when the
   // transport is lost.
-  void close(ErrorCode code, Error reason);
+  void close(ErrorCode code, const Error& reason);
 
   [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] bool accepts_requests() const { return !closed_ && session_.accepts_requests(); }
@@ -108,7 +108,7 @@ class Connection final : private net::Socket::Observer,
   void flush();
   bool send_pending();
   void schedule_flush();
-  void fail(ErrorCode code, Error reason);
+  void fail(ErrorCode code, const Error& reason);
 
   std::unique_ptr<net::Socket> socket_;
   std::unique_ptr<tls::Engine> engine_;

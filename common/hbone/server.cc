@@ -42,8 +42,8 @@ void Server::drain() {
   if (connection_ != nullptr) connection_->drain();
 }
 
-void Server::close(h2::ErrorCode code, Error reason) {
-  if (connection_ != nullptr) connection_->close(code, std::move(reason));
+void Server::close(h2::ErrorCode code, const Error& reason) {
+  if (connection_ != nullptr) connection_->close(code, reason);
 }
 
 h2::StreamHandler* Server::on_stream(h2::StreamId id) {

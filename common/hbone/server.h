@@ -34,7 +34,7 @@ class Server final : private h2::ConnectionHandler {
   // Graceful shutdown: see h2::Connection::drain.
   void drain();
   // Abrupt: GOAWAY and close.
-  void close(h2::ErrorCode code, Error reason);
+  void close(h2::ErrorCode code, const Error& reason);
 
  private:
   h2::StreamHandler* on_stream(h2::StreamId id) override;
