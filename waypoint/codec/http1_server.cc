@@ -27,6 +27,13 @@ Time after(std::chrono::milliseconds duration) {
   return duration.count() > 0 ? Clock::now() + duration : kNever;
 }
 
+// A URL that is too long is a head that is too large, as in Envoy, which has one limit for both.
+int refusal_of(const Error& error) {
+  constexpr int kUriTooLong = 414, kHeadTooLarge = 431;
+  const int status = http1::http_status(error.code);
+  return status == kUriTooLong ? kHeadTooLarge : status;
+}
+
 class Http1Server final : public ServerConnection {
  public:
   Http1Server(net::Reactor& reactor, const ServerCodecOptions& options,
@@ -103,7 +110,7 @@ net::Task<Http1Server::Head> Http1Server::next_head() {
   head_bytes_ = 0;
   for (;;) {
     const auto step = io_.parser.feed(io_.input.readable());
-    if (!step) co_return refused(http1::http_status(step.error().code));
+    if (!step) co_return refused(refusal_of(step.error()));
     head_bytes_ += step->consumed;
     io_.input.consume(step->consumed);
     if (step->event == http1::Event::kHead) break;

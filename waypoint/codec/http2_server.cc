@@ -84,7 +84,7 @@ class Http2Server final : public ServerConnection,
  private:
   h2::StreamHandler* on_stream(h2::StreamId id) override;
   void on_goaway(h2::ErrorCode /*code*/, h2::StreamId /*last*/) override {}
-  void on_ping_ack() override {}
+  void on_ping_ack() override;
   void on_settings() override {}
   void on_turn() override;
   void on_timer() override;
@@ -95,7 +95,8 @@ class Http2Server final : public ServerConnection,
 
   ServerCodecOptions options_;
   ServeRequest serve_;
-  bool draining_ = false;
+  bool draining_ = false;            // the client has been told
+  bool closing_ = false;             // and knows: no stream is taken any more
   Time idle_since_;                  // while there is no stream
   Time head_since_ = kNever;         // a head is on its way; HTTP/2 has one at a time
   std::vector<h2::StreamId> ready_;  // heads that came with what is being read
@@ -246,15 +247,22 @@ net::Task<> Http2Server::run() {
 void Http2Server::drain() {
   if (draining_ || transport_.over()) return;
   draining_ = true;
-  // RFC 9113 section 6.8. A request that crosses it is not taken, and the client sees from the
-  // second GOAWAY that it may send it again.
+  // RFC 9113 section 6.8: first that the end is near, then, when what the client sent without
+  // knowing it is here, the end. Most clients do not repeat a request that an early end refuses.
   transport_.session().notify_shutdown();
+  transport_.session().ping();
+  transport_.flush();
+}
+
+void Http2Server::on_ping_ack() {
+  if (!draining_ || closing_) return;
+  closing_ = true;
   transport_.session().goaway(h2::ErrorCode::kNoError);
   transport_.flush();
 }
 
 h2::StreamHandler* Http2Server::on_stream(h2::StreamId id) {
-  if (draining_) return nullptr;
+  if (closing_) return nullptr;
   head_since_ = Clock::now();
   auto& stream = streams_[id];
   stream = std::make_unique<ServerStream>(*this, transport_, id);
@@ -291,7 +299,7 @@ void Http2Server::on_turn() {
 // ---- time
 
 Time Http2Server::idle_deadline() const {
-  if (!streams_.empty() || options_.idle_timeout.count() <= 0 || draining_) return kNever;
+  if (!streams_.empty() || options_.idle_timeout.count() <= 0 || closing_) return kNever;
   return idle_since_ + options_.idle_timeout;
 }
 

@@ -105,7 +105,10 @@ net::Task<> serve_connection(Services& services, OpenConnections& open, ClientTu
     stream = std::move(whole);
   }
   if (*found == Spoken::kTcp) {
-    co_await serve_raw(services, open, std::move(tunnel), std::move(stream));
+    // The client may have taken its time, and a change meanwhile told nobody of this connection.
+    ClientTunnelPtr current = under(tunnel, services.worker.model);
+    if (current == nullptr) co_return stream->reset();
+    co_await serve_raw(services, open, std::move(current), std::move(stream));
   } else {
     co_await serve_http(services, open, std::move(tunnel), std::move(stream),
                         *found == Spoken::kHttp2);

@@ -27,6 +27,7 @@ OpenConnections::Tcp::Tcp(OpenConnections& owner, ClientTunnelPtr tunnel)
 OpenConnections::Http::Http(OpenConnections& owner, ServerConnection& connection)
     : connection_(connection) {
   owner.http_.push_back(*this);
+  if (owner.draining_) connection.drain();
 }
 
 void OpenConnections::model_changed(const ModelPtr& newest) {
@@ -42,6 +43,7 @@ void OpenConnections::model_changed(const ModelPtr& newest) {
 }
 
 void OpenConnections::drain() {
+  draining_ = true;
   for (Http& entry : http_) entry.connection_.drain();
 }
 

@@ -50,12 +50,14 @@ class OpenConnections {
   explicit OpenConnections(net::Reactor& reactor) : reactor_(reactor) {}
 
   void model_changed(const ModelPtr& newest);
-  // Those that are open now end after the requests they are busy with. Raw ones go on: nobody can
-  // tell where they could be interrupted.
+  // Those that are open, or will be, end after the requests they are busy with; a new one has at
+  // least the request that made it known as HTTP. Raw ones go on: nobody can tell where they could
+  // be interrupted.
   void drain();
 
  private:
   net::Reactor& reactor_;
+  bool draining_ = false;
   List<Tcp> tcp_;
   List<Http> http_;
 };
