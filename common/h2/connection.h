@@ -90,6 +90,8 @@ class Connection final : private net::Socket::Observer,
   [[nodiscard]] bool accepts_requests() const { return !closed_ && session_.accepts_requests(); }
   [[nodiscard]] size_t streams() const { return session_.streams(); }
   [[nodiscard]] uint32_t peer_max_streams() const { return session_.peer_max_streams(); }
+  // Of output that the socket did not take, with its memory; an idle connection holds none.
+  [[nodiscard]] size_t held_bytes() const { return unsent_.capacity(); }
   [[nodiscard]] const tls::Peer& peer() const { return engine_->peer(); }
   [[nodiscard]] net::Reactor& reactor() const { return socket_->reactor(); }
   [[nodiscard]] net::SocketAddress local_address() const { return socket_->local_address(); }

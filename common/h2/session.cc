@@ -94,7 +94,6 @@ struct Session::State {
   size_t out_limit = 0;
   int useless = 0;  // frames since the last useful one
   int forced_resets = 0;
-  bool goaway_received = false;
   bool failed = false;
 };
 
@@ -302,7 +301,6 @@ int Session::State::frame_received(const nghttp2_frame& frame) {
       if ((frame.hd.flags & NGHTTP2_FLAG_ACK) != 0) handler.on_ping_ack();
       return 0;
     case NGHTTP2_GOAWAY:
-      goaway_received = true;
       refuse_after(frame.goaway.last_stream_id);
       handler.on_goaway(static_cast<ErrorCode>(frame.goaway.error_code),
                         frame.goaway.last_stream_id);
@@ -539,8 +537,7 @@ bool Session::peer_extended_connect() const {
 }
 
 bool Session::accepts_requests() const {
-  return !state_->failed && !state_->goaway_received &&
-         nghttp2_session_check_request_allowed(state_->session.get()) != 0;
+  return !state_->failed && nghttp2_session_check_request_allowed(state_->session.get()) != 0;
 }
 
 }  // namespace culvert::h2

@@ -111,7 +111,7 @@ Result<Authority> parse_authority(std::string_view text) {
     const char* const first = text.data() + colon + 1;
     const char* const last = text.data() + text.size();
     const auto [end, error] = std::from_chars(first, last, port);
-    return error == std::errc() && end == last && first != last;
+    return error == std::errc() && end == last;
   }();
   const bool host_ok = !host.empty() && std::all_of(host.begin(), host.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||

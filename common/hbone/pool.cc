@@ -15,6 +15,9 @@ namespace {
 
 const log::Target kLog{"proxy::pool"};
 
+// Also with a shorter unused_timeout: the pool is not to keep its worker awake.
+constexpr std::chrono::milliseconds kMinSweepInterval{100};
+
 void mix(size_t& seed, size_t value) {
   seed ^= value + 0x9e3779b97f4a7c15 + (seed << 6) + (seed >> 2);
 }
@@ -70,9 +73,7 @@ Pool::Pool(net::Reactor& reactor, PoolOptions options, h2::Buffers& buffers, Dia
       buffers_(buffers),
       dial_(std::move(dial)),
       sweep_timer_(reactor, [this] { sweep(); }),
-      scope_(reactor) {
-  sweep_timer_.arm_in(options_.unused_timeout / 4);
-}
+      scope_(reactor) {}
 
 Pool::~Pool() = default;
 
@@ -96,6 +97,7 @@ net::Task<Result<std::shared_ptr<Pool::Tunnel>>> Pool::checkout(const TunnelKey&
                                                                 Time deadline) {
   auto& slot = entries_[key];
   if (slot == nullptr) slot = std::make_unique<Entry>(reactor_);
+  sweep_later();
   Entry& entry = *slot;  // kept alive by `waiting`
   ++entry.waiting;
   struct Leave {
@@ -119,6 +121,17 @@ net::Task<Result<std::shared_ptr<Pool::Tunnel>>> Pool::checkout(const TunnelKey&
   }
 }
 
+// Until a peer's own SETTINGS are here, what its other tunnels say is the best guess: without it, a
+// crowd that waits for a tunnel would be refused by each new one again.
+h2::Settings Pool::settings_for(const Entry& entry) const {
+  h2::Settings settings = options_.settings;
+  for (const auto& tunnel : entry.tunnels)
+    settings.assumed_peer_streams =
+        std::min(settings.assumed_peer_streams, tunnel->connection->peer_max_streams());
+  settings.assumed_peer_streams = std::max(1U, settings.assumed_peer_streams);
+  return settings;
+}
+
 net::Task<> Pool::establish(TunnelKey key) {
   Entry& entry = *entries_.at(key);
   auto tunnel = std::make_shared<Tunnel>();
@@ -137,7 +150,7 @@ net::Task<> Pool::establish(TunnelKey key) {
     } else {
       tunnel->connection = std::make_unique<h2::Connection>(
           h2::Role::kClient, std::move(dialled->socket), std::move(dialled->engine),
-          options_.settings, options_.keepalive, buffers_, *tunnel);
+          settings_for(entry), options_.keepalive, buffers_, *tunnel);
       tunnel->connection->start();
       tunnel->last_used = Clock::now();
       entry.tunnels.push_back(std::move(tunnel));
@@ -153,21 +166,25 @@ net::Task<> Pool::establish(TunnelKey key) {
 
 net::Task<Result<Pool::Connected>> Pool::connect(TunnelKey key, std::vector<h2::Field> fields,
                                                  Time deadline) {
-  for (int attempt = 0;; ++attempt) {
+  for (bool retried = false;;) {
     auto tunnel = co_await checkout(key, deadline);
     if (!tunnel) co_return tunnel.error();
     h2::Connection& connection = *(*tunnel)->connection;
     auto stream = std::make_unique<Stream>(connection);
     auto opened = stream->open(fields);
+    const size_t streams = connection.streams();
     Result<const h2::Head*> head = Error(h2::Errc::kRefused);
     if (opened) head = co_await stream->head(deadline);
     if (!head) {
       const bool untouched = head.error().code == h2::make_error_code(h2::Errc::kRefused);
-      if (untouched && attempt == 0) {
-        (*tunnel)->going_away = true;
-        continue;
-      }
-      co_return head.error();
+      // RFC 9113 section 5.1.2: opened before the peer's SETTINGS were here, and beyond them. That
+      // says nothing against the tunnel, and the limit is known now.
+      const bool beyond = opened && streams > connection.peer_max_streams();
+      if (untouched && beyond && (*tunnel)->usable()) continue;
+      if (!untouched || retried) co_return head.error();
+      retried = true;
+      (*tunnel)->going_away = true;
+      continue;
     }
     const int status = parse_status(**head);
     if (status != 200)
@@ -180,6 +197,12 @@ void Pool::retire(const std::shared_ptr<Tunnel>& tunnel) {
   if (tunnel->connection->closed()) return;
   tunnel->connection->drain();
   retired_.push_back(tunnel);
+  sweep_later();
+}
+
+void Pool::sweep_later() {
+  if (sweep_timer_.armed()) return;
+  sweep_timer_.arm_in(std::max(options_.unused_timeout / 4, kMinSweepInterval));
 }
 
 // Tunnels nobody asked for lately leave the pool; those with running streams close after the last
@@ -187,27 +210,34 @@ void Pool::retire(const std::shared_ptr<Tunnel>& tunnel) {
 void Pool::sweep() {
   std::erase_if(retired_, [](const auto& tunnel) { return tunnel->connection->closed(); });
   const Time now = reactor_.now();
-  std::vector<std::pair<Time, std::shared_ptr<Tunnel>>> idle;
-  for (auto it = entries_.begin(); it != entries_.end();) {
-    Entry& entry = *it->second;
-    std::erase_if(entry.tunnels, [&](const auto& tunnel) {
+  std::vector<std::shared_ptr<Tunnel>> idle;
+  for (auto& [key, entry] : entries_) {
+    std::erase_if(entry->tunnels, [&](const auto& tunnel) {
       const bool old = now - tunnel->last_used >= options_.unused_timeout;
       if (old || !tunnel->usable()) {
         retire(tunnel);
         return true;
       }
-      if (tunnel->unused()) idle.emplace_back(tunnel->last_used, tunnel);
+      if (tunnel->unused()) idle.push_back(tunnel);
       return false;
     });
-    const bool unneeded = entry.tunnels.empty() && !entry.establishing && entry.waiting == 0;
-    it = unneeded ? entries_.erase(it) : std::next(it);
   }
   if (idle.size() > options_.max_idle) {
     std::sort(idle.begin(), idle.end(),
-              [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (size_t i = 0; i + options_.max_idle < idle.size(); ++i) idle[i].second->going_away = true;
+              [](const auto& a, const auto& b) { return a->last_used < b->last_used; });
+    idle.resize(idle.size() - options_.max_idle);
+    for (const auto& tunnel : idle) {
+      tunnel->going_away = true;
+      retire(tunnel);
+    }
+    for (auto& [key, entry] : entries_)
+      std::erase_if(entry->tunnels, [](const auto& tunnel) { return tunnel->going_away; });
   }
-  sweep_timer_.arm_in(options_.unused_timeout / 4);
+  std::erase_if(entries_, [](const auto& item) {
+    const Entry& entry = *item.second;
+    return entry.tunnels.empty() && !entry.establishing && entry.waiting == 0;
+  });
+  if (!entries_.empty() || !retired_.empty()) sweep_later();
 }
 
 void Pool::drain() {

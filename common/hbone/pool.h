@@ -32,6 +32,7 @@ struct TunnelKeyHash {
 
 struct PoolOptions {
   uint32_t max_streams = 100;  // per tunnel, or what the peer allows if that is less
+  // Since the last stream began; 0: a tunnel is hardly ever used twice.
   std::chrono::milliseconds unused_timeout = std::chrono::minutes(5);
   size_t max_idle = 500;  // tunnels without streams kept; the longest unused goes first
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);
@@ -67,8 +68,9 @@ class Pool {
     net::SocketAddress local;        // our end of the tunnel
   };
   // Opens a stream on a tunnel for `key`. A stream refused before the peer did anything (a tunnel
-  // that is going away) is retried once on a new tunnel. Errors: dial's, tls::Errc, h2::Errc,
-  // hbone::Errc::kStatus.
+  // that is going away) is retried once on a new tunnel. Streams beyond the peer's
+  // SETTINGS_MAX_CONCURRENT_STREAMS, opened before it was known, are retried wherever there is room
+  // until `deadline`. Errors: dial's, tls::Errc, h2::Errc, hbone::Errc::kStatus.
   net::Task<Result<Connected>> connect(TunnelKey key, std::vector<h2::Field> fields, Time deadline);
 
   // Graceful: no new tunnels or streams; tunnels close as their streams end.
@@ -82,7 +84,9 @@ class Pool {
   net::Task<Result<std::shared_ptr<Tunnel>>> checkout(const TunnelKey& key, Time deadline);
   net::Task<> establish(TunnelKey key);
   std::shared_ptr<Tunnel> usable(Entry& entry);
+  [[nodiscard]] h2::Settings settings_for(const Entry& entry) const;
   void sweep();
+  void sweep_later();
   void retire(const std::shared_ptr<Tunnel>& tunnel);
 
   net::Reactor& reactor_;

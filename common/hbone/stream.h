@@ -59,6 +59,8 @@ class Stream final : private h2::StreamHandler {
   void more_output();
   void reset(h2::ErrorCode code);
 
+  // Of input that nobody took yet, with its memory; none once it is taken.
+  [[nodiscard]] size_t held_bytes() const { return kept_.capacity(); }
   [[nodiscard]] bool input_ended() const { return input_ended_; }
   [[nodiscard]] net::Reactor& reactor() const { return changed_.reactor(); }
 

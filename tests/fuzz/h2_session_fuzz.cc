@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <string>
@@ -73,7 +74,12 @@ struct Side final : SessionHandler {
   Session session;
 };
 
-std::string run(Role role, Bytes input, size_t piece) {
+struct Outcome {
+  std::string log;
+  bool may_end_early = false;
+};
+
+Outcome run(Role role, Bytes input, size_t piece) {
   Settings settings;
   if (role == Role::kServer) settings.max_concurrent_streams = 5;
   Side side(role, settings);
@@ -88,12 +94,17 @@ std::string run(Role role, Bytes input, size_t piece) {
   }
   ByteQueue out;
   static_cast<void>(side.session.drain(out, 1 << 20));
+  Outcome outcome;
   while (!input.empty()) {
     const Bytes part = input.first(std::min(piece, input.size()));
     input = input.subspan(part.size());
-    if (!side.session.feed(part)) break;
+    const auto fed = side.session.feed(part);
+    if (fed) continue;
+    outcome.may_end_early = fed.error().message().find("CONTINUATION") != std::string::npos;
+    break;
   }
-  std::string log = side.log;  // what we send later depends on when we are asked
+  outcome.log = side.log;  // what we send later depends on when we are asked
+  outcome.may_end_early |= outcome.log.find("|goaway") != std::string::npos;
   const Field answer[] = {{":status", "200"}};
   if (role == Role::kServer)
     for (auto& [id, stream] : side.streams)
@@ -102,7 +113,17 @@ std::string run(Role role, Bytes input, size_t piece) {
   side.session.fail(ErrorCode::kInternalError);
   for (auto& [id, stream] : side.streams) CULVERT_CHECK(stream->closed);
   CULVERT_CHECK(side.session.streams() == 0);
-  return log;
+  return outcome;
+}
+
+// What nghttp2 does depend on, so that a log may end sooner, but never say anything else: after
+// the peer's GOAWAY, once no stream is left, it reads the rest of a call's input but no further
+// call's; and of its limit of CONTINUATION frames each call takes a part that brings a piece of
+// such a frame's header.
+bool agree(const Outcome& a, const Outcome& b) {
+  const Outcome& shorter = a.log.size() < b.log.size() ? a : b;
+  const Outcome& longer = &shorter == &a ? b : a;
+  return a.log == b.log || (shorter.may_end_early && longer.log.starts_with(shorter.log));
 }
 
 }  // namespace
@@ -111,6 +132,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
   const Role role = (data[0] & 1) == 0 ? Role::kServer : Role::kClient;
   const Bytes input(data + 2, size - 2);
-  CULVERT_CHECK(run(role, input, input.size()) == run(role, input, 1 + data[1] % 64));
+  const Outcome whole = run(role, input, input.size());
+  const Outcome pieces = run(role, input, 1 + data[1] % 64);
+  if (!agree(whole, pieces)) {
+    std::fprintf(stderr, "whole: %s\npieces: %s\n", whole.log.c_str(), pieces.log.c_str());
+    CULVERT_CHECK(false);
+  }
   return 0;
 }

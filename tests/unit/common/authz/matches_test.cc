@@ -160,6 +160,13 @@ TEST(AuthzMatchTest, PrincipalWithSchemeNeverMatches) {
   EXPECT_FALSE(matches_one(match, connection(kAccount)));
 }
 
+TEST(AuthzMatchTest, PlaintextHasNoPrincipalNotEvenAnEmptyOne) {
+  PolicyMatch match;
+  match.principals = {prefix(""), suffix(""), exact(""), presence()};
+  EXPECT_FALSE(matches_one(match, connection(std::nullopt)));
+  EXPECT_TRUE(matches_one(match, connection(kAccount)));
+}
+
 TEST(AuthzMatchTest, NotPrincipalsPresenceMeansPlaintext) {
   PolicyMatch match;
   match.not_principals = {presence()};

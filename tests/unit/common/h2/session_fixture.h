@@ -18,6 +18,7 @@ namespace culvert::h2 {
 inline const std::vector<Field> kConnect{{":method", "CONNECT"}, {":authority", "10.0.0.1:80"}};
 inline const std::vector<Field> kOk{{":status", "200"}};
 inline const std::vector<Field> kUnauthorized{{":status", "401"}};
+inline const std::vector<Field> kTooLarge{{":status", "431"}};
 
 // A stream that notes what it is told and sends what it is given.
 struct TestStream final : StreamHandler {
@@ -37,6 +38,12 @@ struct TestStream final : StreamHandler {
   void on_closed(ErrorCode code) override {
     closed = code;
     log += "closed:" + std::string(to_string(code));
+  }
+  bool on_head_too_large() override {
+    log += "too-large ";
+    if (!answers_too_large) return false;
+    session->respond(id, kTooLarge, true);
+    return true;
   }
   Produced produce(MutableBytes to) override {
     ++asked;
@@ -60,7 +67,7 @@ struct TestStream final : StreamHandler {
   Head head, trailers;
   std::string input, output, log;
   std::vector<Field> send_trailers;
-  bool consume = true, finish = false;
+  bool consume = true, finish = false, answers_too_large = false;
   int asked = 0;
   size_t sent = 0;  // of output
   std::optional<ErrorCode> closed;
@@ -74,6 +81,7 @@ struct Side final : SessionHandler {
     stream = std::make_unique<TestStream>();
     stream->session = &session;
     stream->id = id;
+    stream->answers_too_large = answers_too_large;
     if (detach_at_once) session.detach(id);
     return stream.get();
   }
@@ -102,7 +110,7 @@ struct Side final : SessionHandler {
   std::vector<std::pair<ErrorCode, StreamId>> goaways;
   Result<> drained;
   int pongs = 0, settings_seen = 0;
-  bool refuse = false, detach_at_once = false;
+  bool refuse = false, detach_at_once = false, answers_too_large = false;
 };
 
 struct Frame {

@@ -6,6 +6,9 @@ namespace {
 struct FewStreams : RawClient {
   FewStreams() : RawClient(2) {}
 };
+struct ManyStreams : RawClient {
+  ManyStreams() : RawClient(100'000) {}
+};
 
 bool is(const Result<>& result, Errc expected) {
   return !result && result.error().code == make_error_code(expected);
@@ -57,7 +60,39 @@ TEST_F(RawClient, HeadersBeyondTheListLimitResetTheStream) {
   fields.emplace_back("x", std::string(15'000, 'v'));
   ASSERT_TRUE(feed(frame(kHeaders, 4, 3, block(fields))));
   EXPECT_EQ(code_of(drain(), kRst, 3), ErrorCode::kEnhanceYourCalm);
-  EXPECT_EQ(server.at(3).log, "closed:ENHANCE_YOUR_CALM");
+  EXPECT_EQ(server.at(3).log, "too-large closed:ENHANCE_YOUR_CALM");
+}
+
+// Decoded fields cost more than their bytes (RFC 9113 section 6.5.2).
+TEST_F(RawClient, ManySmallFieldsAreALargeHead) {
+  std::vector<std::pair<std::string, std::string>> fields{{":method", "CONNECT"},
+                                                          {":authority", "a:1"}};
+  fields.resize(1900, {"x", "y"});
+  ASSERT_TRUE(feed(frame(kHeaders, 4, 1, block(fields))));
+  EXPECT_EQ(server.at(1).log, "head ");
+  fields.resize(2000, {"x", "y"});
+  ASSERT_TRUE(feed(frame(kHeaders, 4, 3, block(fields))));
+  EXPECT_EQ(code_of(drain(), kRst, 3), ErrorCode::kEnhanceYourCalm);
+}
+
+TEST_F(RawClient, AHandlerMayAnswerAHeadThatIsTooLarge) {
+  server.answers_too_large = true;
+  std::vector<std::pair<std::string, std::string>> fields{{":method", "CONNECT"},
+                                                          {":authority", "a:1"}};
+  fields.resize(3000, {"x", "y"});
+  ASSERT_TRUE(feed(frame(kHeaders, 4, 1, block(fields))));
+  EXPECT_EQ(server.at(1).log, "too-large ");
+  const auto frames = drain();
+  EXPECT_TRUE(std::ranges::any_of(frames, [](const Frame& f) { return f.type == kHeaders; }));
+  EXPECT_EQ(code_of(frames, kRst, 1), ErrorCode::kNoError);  // what is left of it is not wanted
+}
+
+// nghttp2 alone would leave the field out and go on, and a policy on it would not match.
+TEST_F(RawClient, AFieldThatIsNoneMakesTheWholeHeadMalformed) {
+  ASSERT_TRUE(feed(frame(kHeaders, 4, 1,
+                         block({{":method", "CONNECT"}, {":authority", "a:1"}, {"x", "\x01"}}))));
+  EXPECT_EQ(code_of(drain(), kRst, 1), ErrorCode::kProtocolError);
+  EXPECT_EQ(server.at(1).log, "closed:PROTOCOL_ERROR");
 }
 
 TEST_F(FewStreams, MoreStreamsThanAnnouncedAreNotServed) {
@@ -136,6 +171,42 @@ TEST_F(RawClient, ResetsThePeerForcesAreAFlood) {
   EXPECT_EQ(code_of(drain(), kGoaway), ErrorCode::kEnhanceYourCalm);
 }
 
+// A long-lived tunnel may see any number of broken streams if as many do well.
+TEST_F(RawClient, AStreamThatEndsWellMakesUpForOneThatDidNot) {
+  for (StreamId id = 1; id < 6000; id += 4) {
+    ASSERT_TRUE(feed(frame(kHeaders, 4, id, kConnectBlock) +
+                     frame(kWindow, 0, id, be(0x7fffffff, 4)) +
+                     frame(kHeaders, 5, id + 2, kConnectBlock)));
+    server.session.respond(id + 2, kOk, true);
+    drain();
+    ASSERT_TRUE(server.drained) << id;
+    ASSERT_EQ(server.at(id + 2).closed, ErrorCode::kNoError);
+  }
+}
+
+// Nothing of this is an acknowledgement, which nghttp2 has limits for.
+TEST_F(ManyStreams, FramesThatThePeerCausesAndDoesNotReadAreAFlood) {
+  const std::string malformed = block({{":method", "CONNECT"}});
+  Result<> result;
+  int sent = 0;
+  for (; result && sent < 20'000; ++sent)
+    result = feed(frame(kHeaders, 4, 2 * sent + 1, malformed));
+  EXPECT_TRUE(is(result, Errc::kFlood));
+  EXPECT_LE(sent, 10'100);
+}
+
+TEST_F(RawClient, ADrainEndsNearItsLimit) {
+  ASSERT_TRUE(feed(frame(kSettings, 0, 0, be(4, 2) + be(0x7fffffff, 4)) +
+                   frame(kWindow, 0, 0, be(0x3fffffff, 4)) + frame(kHeaders, 4, 1, kConnectBlock)));
+  server.session.respond(1, kOk, false);
+  server.at(1).output.assign(4U << 20, 'x');
+  ByteQueue out;
+  ASSERT_TRUE(server.session.drain(out, 65536));
+  EXPECT_GE(out.size(), 65536U - 16384);
+  EXPECT_LE(out.size(), 65536U + 16384);
+  EXPECT_TRUE(server.session.wants_write());
+}
+
 TEST_F(RawClient, ResetsOfOurOwnAreNoFlood) {
   for (StreamId id = 1; id < 6000; id += 2) {
     ASSERT_TRUE(feed(frame(kHeaders, 4, id, kConnectBlock)));
@@ -193,13 +264,30 @@ TEST_F(RawServer, ThePeersStreamLimitIsKnownAndHeldToAndARequestHeldBackIsRefuse
   const auto frames = parse(client.drain());
   EXPECT_EQ(std::ranges::count_if(frames, [](const Frame& f) { return f.type == kHeaders; }), 1);
   ASSERT_TRUE(feed(frame(kGoaway, 0, 0, be(1, 4) + be(0, 4))));
+  EXPECT_EQ(held.closed, ErrorCode::kRefusedStream);  // at once: it may go to another connection
   client.drain();
   ASSERT_TRUE(feed(frame(kHeaders, 5, 1, block({{":status", "200"}}))));
   client.session.reset(1, ErrorCode::kCancel);
   client.drain();
   EXPECT_TRUE(first.closed);
-  EXPECT_EQ(held.closed, ErrorCode::kRefusedStream);
   EXPECT_EQ(client.session.streams(), 0U);
+}
+
+// The notice of a graceful shutdown names no last stream (RFC 9113 section 6.8), but forbids new
+// ones.
+TEST_F(RawServer, ARequestHeldBackIsRefusedAfterTheNoticeOfAShutdown) {
+  ASSERT_TRUE(feed(frame(kSettings, 0, 0, be(3, 2) + be(1, 4))));
+  TestStream& first = client.open();
+  TestStream& held = client.open();
+  client.drain();
+  ASSERT_TRUE(feed(frame(kGoaway, 0, 0, be(0x7fffffff, 4) + be(0, 4))));
+  EXPECT_FALSE(client.session.accepts_requests());
+  EXPECT_FALSE(first.closed);
+  ASSERT_TRUE(feed(frame(kHeaders, 5, 1, block({{":status", "200"}}))));
+  client.session.reset(1, ErrorCode::kCancel);
+  const auto frames = parse(client.drain());
+  EXPECT_TRUE(std::ranges::none_of(frames, [](const Frame& f) { return f.type == kHeaders; }));
+  EXPECT_EQ(held.closed, ErrorCode::kRefusedStream);
 }
 
 TEST_F(RawServer, AnInformationalAnswerIsNotTheAnswer) {
@@ -211,6 +299,18 @@ TEST_F(RawServer, AnInformationalAnswerIsNotTheAnswer) {
   ASSERT_TRUE(feed(frame(kHeaders, 4, 1, block({{":status", "200"}}))));
   EXPECT_EQ(stream.log, "head ");
   EXPECT_EQ(stream.head.get("link"), std::nullopt);
+}
+
+TEST_F(RawServer, AnAnswerThatNeverBeginsIsReset) {
+  ASSERT_TRUE(feed(frame(kSettings, 0, 0, "")));
+  TestStream& stream = client.open();
+  client.drain();
+  const std::string early = frame(kHeaders, 4, 1, block({{":status", "103"}}));
+  for (int i = 0; i < 16; ++i) ASSERT_TRUE(feed(early));
+  EXPECT_FALSE(code_of(parse(client.drain()), kRst, 1));
+  ASSERT_TRUE(feed(early));
+  EXPECT_EQ(code_of(parse(client.drain()), kRst, 1), ErrorCode::kEnhanceYourCalm);
+  EXPECT_EQ(stream.closed, ErrorCode::kEnhanceYourCalm);
 }
 
 TEST_F(RawServer, PushIsRefused) {

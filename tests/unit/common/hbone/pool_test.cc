@@ -48,17 +48,21 @@ TEST_F(PoolTest, AWaiterHasADeadlineOfItsOwn) {
 }
 
 TEST_F(PoolTest, OnlyEqualKeysShareATunnel) {
-  std::vector<TunnelKey> keys(6, key());
+  std::vector<TunnelKey> keys(9, key());
   keys[1].client = test::ip("10.1.1.2");
   keys[2].address = test::address("10.0.0.9:15009");
   keys[3].source = test::identity("demo", "other");
   keys[4].destination.push_back(test::identity("demo", "x"));
   keys[5].destination.insert(keys[5].destination.begin(), test::identity("demo", "x"));
+  keys[6].source.trust_domain = "elsewhere";
+  keys[7].destination.push_back(test::identity("demo", "x"));
+  keys[7].destination.back().trust_domain = "elsewhere";
+  keys[8].destination.push_back(test::identity("other", "x"));
   std::vector<std::unique_ptr<Stream>> streams;
   for (const auto& one : keys) streams.push_back(connect(one));
-  EXPECT_EQ(dials_, 6);
+  EXPECT_EQ(dials_, 9);
   for (const auto& one : keys) streams.push_back(connect(one));
-  EXPECT_EQ(dials_, 6);
+  EXPECT_EQ(dials_, 9);
 }
 
 TEST_F(PoolTest, AFullTunnelIsFollowedByAnother) {
@@ -111,6 +115,47 @@ TEST_F(PoolTest, ARefusedStreamIsTriedOnceMoreOnANewTunnel) {
   EXPECT_EQ(refused, 2);
 }
 
+TEST_F(PoolTest, APeerThatRefusesTwiceIsBelieved) {
+  serve_ = [](std::unique_ptr<Stream> stream, const tls::Peer&) -> net::Task<> {
+    stream->reset(h2::ErrorCode::kRefusedStream);
+    static_cast<void>(co_await stream->head(kNever));
+    static_cast<void>(co_await stream->head(Clock::now() + 50ms));
+  };
+  Got& got = start();
+  wait([&] { return got.has_value(); });
+  ASSERT_FALSE(*got);
+  EXPECT_EQ(got->error().code, h2::make_error_code(h2::Errc::kRefused));
+  EXPECT_EQ(dials_, 2);
+}
+
+// All of them are sent before the peer's SETTINGS are here.
+TEST_F(PoolTest, ACrowdThatIsRefusedByAPeerOfFewStreamsFindsRoomOnMoreTunnels) {
+  server_options_.settings.max_concurrent_streams = 3;
+  hold_dials_ = true;
+  std::vector<Got*> got;
+  for (int i = 0; i < 20; ++i) got.push_back(&start(key(), Clock::now() + 9s));
+  hold_dials_ = false;
+  dials_released_.wake_all();
+  wait([&] { return std::ranges::all_of(got, [](Got* one) { return one->has_value(); }); });
+  for (Got* one : got) EXPECT_TRUE(**one) << (*one)->error().message();
+  EXPECT_EQ(streams_served_, 20);
+  EXPECT_EQ(dials_, 7);
+  (**got.front())->stream.reset();  // on the first tunnel, which refused most: it is as good as any
+  for (int i = 0; i < 5; ++i) reactor_.turn(1ms);
+  auto next = connect();
+  EXPECT_EQ(dials_, 7);
+  EXPECT_EQ(servers_ended_, 0);
+}
+
+TEST_F(PoolTest, APeerThatAllowsNoStreamsIsWaitedForUntilTheDeadline) {
+  server_options_.settings.max_concurrent_streams = 0;
+  Got& got = start(key(), Clock::now() + 100ms);
+  wait([&] { return got.has_value(); });
+  ASSERT_FALSE(*got);
+  EXPECT_EQ(got->error().code, make_error_code(culvert::Errc::kTimedOut));
+  EXPECT_EQ(dials_, 1);
+}
+
 TEST_F(PoolTest, AnAnswerOtherThan200IsAnError) {
   serve_ = [](std::unique_ptr<Stream> stream, const tls::Peer&) -> net::Task<> {
     static_cast<void>(co_await stream->head(kNever));
@@ -143,11 +188,26 @@ TEST_F(PoolTest, AnUnusedTunnelWithAStreamLivesUntilItsEnd) {
   wait([&] { return servers_ended_ == 1 && pool().tunnels() == 0; });
 }
 
+TEST_F(PoolTest, WithoutATimeForUnusedTunnelsTheWorkerStillSleeps) {
+  options_.unused_timeout = 0ms;
+  StreamIo io(connect());
+  const Time until = Clock::now() + 300ms;
+  int turns = 0;
+  for (; Clock::now() < until; ++turns) reactor_.turn(1s);
+  EXPECT_LT(turns, 50);
+  ASSERT_TRUE(run(reactor_, io.write(as_bytes("alive"))));
+  ASSERT_TRUE(run(reactor_, io.shutdown_write()));
+  EXPECT_EQ(read_all(io), "alive");
+  wait([&] { return servers_ended_ == 1 && pool().tunnels() == 0; });
+}
+
 TEST_F(PoolTest, NoMoreIdleTunnelsThanAllowed) {
   options_.max_idle = 2;
-  options_.unused_timeout = 4s;  // looked at every second
+  options_.unused_timeout = 6s;  // looked at every 1.5 s
+  const Time second_look = Clock::now() + 3s;
   for (int i = 1; i <= 5; ++i) connect(key("10.1.1." + std::to_string(i))).reset();
   wait([&] { return servers_ended_ == 3; });
+  EXPECT_LT(Clock::now(), second_look);
   EXPECT_EQ(pool().tunnels(), 2U);
   auto last = connect(key("10.1.1.5"));  // the most recent ones stay
   EXPECT_EQ(dials_, 5);
@@ -166,6 +226,7 @@ TEST_F(PoolTest, DrainRefusesNewStreamsAlsoThoseWhoWaitAndLetsRunningOnesEnd) {
   Got& late = start();
   wait([&] { return late.has_value(); });
   EXPECT_FALSE(*late);
+  EXPECT_EQ(dials_, 2);
   ASSERT_TRUE(run(reactor_, io.write(as_bytes("bye"))));
   ASSERT_TRUE(run(reactor_, io.shutdown_write()));
   EXPECT_EQ(read_all(io), "bye");

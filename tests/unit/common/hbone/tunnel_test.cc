@@ -27,6 +27,12 @@ class RelayOverTunnel : public TunnelTest {
     copy.prepend(as_bytes(prefix_));
     outcome_ = co_await copy.run();
   }
+  // So that the kernel's buffers hold little of what the application does not read. Much less, and
+  // TCP would wait for a larger window before every segment.
+  void narrow(int receive = 1 << 18, int send = 1 << 18) {
+    ::setsockopt(app_->fd(), SOL_SOCKET, SO_RCVBUF, &receive, sizeof receive);
+    ::setsockopt(upstream_->fd(), SOL_SOCKET, SO_SNDBUF, &send, sizeof send);
+  }
   std::vector<uint8_t> scratch_ = std::vector<uint8_t>(1 << 16);
   Count to_stream_, to_socket_;
   std::string prefix_;
@@ -57,6 +63,33 @@ TEST_F(RelayOverTunnel, ThePrefixGoesFirst) {
   EXPECT_EQ(read_all(*app_), "PROXY data");
 }
 
+TEST_F(RelayOverTunnel, NothingOvertakesAPrefixThatTheSocketDoesNotTakeAtOnce) {
+  narrow();
+  prefix_.assign(3U << 20, 'p');
+  StreamIo io(connect());
+  ASSERT_TRUE(run(reactor_, io.write(as_bytes("data"))));
+  ASSERT_TRUE(run(reactor_, io.shutdown_write()));
+  for (int i = 0; i < 20; ++i) reactor_.turn(1ms);
+  EXPECT_EQ(read_all(*app_), prefix_ + "data");
+}
+
+// The relay has its data in the kernel only, which would drop it if the socket were closed.
+TEST_F(RelayOverTunnel, AnApplicationThatGoesOnSendingStillReadsEverything) {
+  narrow(1 << 16);
+  const std::string data(250'000, 'd');
+  auto io = std::make_unique<StreamIo>(connect());
+  ASSERT_TRUE(run(reactor_, io->write(as_bytes(data))));
+  ASSERT_TRUE(run(reactor_, io->shutdown_write()));
+  wait([&] { return to_socket_.total == data.size(); });
+  io.reset();  // the peer has said all it had to say, and reads no more
+  for (int i = 0; i < 20; ++i) reactor_.turn(1ms);
+  ASSERT_TRUE(run(reactor_, app_->write(as_bytes("nobody reads this"))));
+  for (int i = 0; i < 20; ++i) reactor_.turn(1ms);
+  EXPECT_EQ(read_all(*app_), data);
+  app_.reset();
+  wait([&] { return outcome_.has_value(); });
+}
+
 TEST_F(RelayOverTunnel, ASlowReaderStopsTheWriterAndEverythingArrives) {
   const std::string data(24U << 20, 'd');
   StreamIo io(connect());
@@ -75,6 +108,7 @@ TEST_F(RelayOverTunnel, ASlowReaderStopsTheWriterAndEverythingArrives) {
 }
 
 TEST_F(RelayOverTunnel, EverythingBeforeTheEndArrivesThoughTheTunnelDiesRightAfter) {
+  narrow();
   const std::string data(3U << 20, 'd');  // within the window: all of it is on the far side
   auto io = std::make_unique<StreamIo>(connect());
   ASSERT_TRUE(run(reactor_, io->write(as_bytes(data))));
@@ -95,6 +129,14 @@ TEST_F(RelayOverTunnel, AnAnswerBeforeTheApplicationClosesArrivesWhole) {
   app_.reset();
   ASSERT_TRUE(run(reactor_, io.write(as_bytes("nobody reads this"))));
   EXPECT_EQ(read_all(io), answer);
+  // Not a failure: what else the client sends is only not wanted any more (RFC 9113 section 8.1).
+  Result<> written;
+  for (int i = 0; written && i < 1000; ++i) {
+    written = run(reactor_, io.write(as_bytes("nor this")));
+    reactor_.turn(1ms);
+  }
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().message(), "stream reset by the peer: NO_ERROR");
 }
 
 TEST_F(RelayOverTunnel, AResetOfTheApplicationResetsTheStream) {
@@ -129,6 +171,33 @@ TEST_F(RelayOverTunnel, ALostTunnelResetsTheApplication) {
   auto end = run(reactor_, io.read(buffer));
   ASSERT_FALSE(end);
   EXPECT_EQ(end.error().code, h2::make_error_code(h2::Errc::kConnectionLost));
+}
+
+// What comes before somebody takes it is kept, and its memory given back.
+TEST_F(RelayOverTunnel, AStreamThatIsReadHoldsNoMemory) {
+  auto stream = connect();
+  EXPECT_EQ(stream->held_bytes(), 0U);
+  ASSERT_TRUE(run(reactor_, app_->write(as_bytes(std::string(10'000, 'x')))));
+  wait([&] { return stream->held_bytes() >= 10'000; });
+  struct Sink final : Stream::Observer {
+    size_t on_data(Bytes data) override {
+      const size_t n = std::min<size_t>(data.size(), most);
+      taken += n;
+      return n;
+    }
+    void on_end() override {}
+    void on_reset(const Error&) override {}
+    h2::StreamHandler::Produced produce(MutableBytes) override { return {}; }
+    size_t most = 100, taken = 0;
+  } sink;
+  stream->attach(&sink);
+  EXPECT_EQ(sink.taken, 100U);
+  EXPECT_GT(stream->held_bytes(), 0U);
+  sink.most = SIZE_MAX;
+  stream->take_input();
+  EXPECT_GE(sink.taken, 10'000U);
+  EXPECT_EQ(stream->held_bytes(), 0U);
+  stream->attach(nullptr);
 }
 
 class ServerTest : public TunnelTest {

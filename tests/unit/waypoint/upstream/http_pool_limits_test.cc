@@ -147,6 +147,15 @@ TEST_F(HttpPoolLimitsTest, RawStreamsCountAsConnections) {
   EXPECT_THAT(pool_.active(*service), ElementsAre(1, 0));
 }
 
+TEST_F(HttpPoolLimitsTest, RawStreamsAreNoRequests) {
+  UpstreamLimits limits;
+  limits.max_requests = 1;
+  const auto service = upstream(2, limits);
+  const auto raw = pool_.admit_raw(service, service->endpoints[1]);
+  ASSERT_TRUE(raw);
+  EXPECT_TRUE(open(service, 0).open());
+}
+
 TEST_F(HttpPoolLimitsTest, ANewModelsLimitsHoldFromItsFirstRequest) {
   UpstreamLimits limits;
   limits.max_requests = 1;

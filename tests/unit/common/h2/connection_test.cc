@@ -1,0 +1,161 @@
+// h2::Connection against a client that the test writes by hand: what leaves at its end, and what it
+// holds.
+#include "common/h2/connection.h"
+
+#include "common/h2/handshake.h"
+#include "common/tls/context.h"
+#include "tests/support/loop.h"
+#include "tests/support/socket_pair.h"
+#include "tests/support/state_builders.h"
+#include "tests/support/test_ca.h"
+#include "tests/unit/common/h2/session_fixture.h"
+
+#include <sys/socket.h>
+
+namespace culvert::h2 {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Answers 200 and sends `size` bytes.
+struct Sender final : StreamHandler {
+  void on_head(Head, bool) override {}
+  void on_data(Bytes) override {}
+  void on_trailers(Head) override {}
+  void on_end() override {}
+  void on_closed(ErrorCode) override {}
+  Produced produce(MutableBytes to) override {
+    const size_t n = std::min(to.size(), left);
+    std::fill_n(to.begin(), n, uint8_t{'x'});
+    left -= n;
+    return {.bytes = n};
+  }
+  size_t left = 0;
+};
+
+class ConnectionTest : public testing::Test, public ConnectionHandler, public tls::PlaintextSink {
+ protected:
+  ConnectionTest() {
+    auto [near, far] = test::tcp_pair();
+    client_ = std::make_unique<net::Socket>(reactor_, std::move(near));
+    auto socket = std::make_unique<net::Socket>(reactor_, std::move(far));
+    tls_ = tls::Engine::client(context_, credential("client"), {test::identity("demo", "server")});
+    auto engine = tls::Engine::server(context_, credential("server"));
+    net::Scope scope(reactor_);
+    scope.spawn(handshake(*client_, *tls_));
+    scope.spawn(handshake(*socket, *engine));
+    test::run_until(reactor_, [&] { return scope.empty(); });
+    connection_ = std::make_unique<Connection>(Role::kServer, std::move(socket), std::move(engine),
+                                               server_settings(), Keepalive{}, buffers_, *this);
+    connection_->start();
+  }
+  ~ConnectionTest() override { connection_.reset(); }
+  static net::Task<> handshake(net::Socket& socket, tls::Engine& engine) {
+    EXPECT_TRUE(co_await tls_handshake(socket, engine, Clock::now() + 5s));
+  }
+  tls::CredentialPtr credential(const std::string& account) {
+    return ca_.credential(test::spiffe("demo", account));
+  }
+
+  StreamHandler* on_stream(StreamId id) override {
+    ++streams_;
+    connection_->respond(id, kOk, false);
+    return &sender_;
+  }
+  void on_going_away() override {}
+  void on_closed(const Error& reason) override { closed_ = reason.message(); }
+  Result<> on_plaintext(MutableBytes plaintext) override {
+    received_ += as_text(plaintext);
+    return {};
+  }
+
+  // Into the socket at once, so that the connection sees it in its next turn.
+  void send(std::string_view text) {
+    ByteQueue out;
+    ASSERT_TRUE(tls_->seal(as_bytes(text), out));
+    ASSERT_EQ(::send(client_->fd(), out.readable().data(), out.size(), 0),
+              static_cast<ssize_t>(out.size()));
+  }
+  // What is there now. False: the connection's end, of TLS or TCP.
+  bool receive() {
+    std::vector<uint8_t> buffer(1 << 16);
+    const ssize_t n = ::recv(client_->fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (n == 0) return false;
+    if (n < 0) return errno == EAGAIN;
+    ByteQueue out;
+    const auto opened = tls_->open(MutableBytes(buffer).first(static_cast<size_t>(n)), *this, out);
+    EXPECT_TRUE(opened);
+    notified_ = opened && !*opened;
+    return opened && *opened;
+  }
+  void receive_to_end() {
+    test::run_until(reactor_, [&] { return !receive(); });
+  }
+
+  net::Reactor reactor_;
+  test::TestCa ca_;
+  tls::Context context_{tls::Options{}};
+  Buffers buffers_;
+  Sender sender_;
+  std::unique_ptr<net::Socket> client_;
+  std::unique_ptr<tls::Engine> tls_;
+  std::unique_ptr<Connection> connection_;
+  std::string received_;
+  bool notified_ = false;  // close_notify came
+  int streams_ = 0;
+  std::optional<std::string> closed_;
+};
+
+const std::string kHello = kPreface + frame(kSettings, 0, 0, "");
+
+TEST_F(ConnectionTest, CloseSaysGoawayAndCloseNotify) {
+  send(kHello + frame(kHeaders, 4, 1, kConnectBlock));
+  test::run_until(reactor_, [&] { return streams_ == 1; });
+  connection_->close(ErrorCode::kEnhanceYourCalm, Error(Errc::kDraining));
+  EXPECT_TRUE(closed_);
+  receive_to_end();
+  EXPECT_TRUE(notified_);
+  EXPECT_EQ(code_of(parse(received_), kGoaway), ErrorCode::kEnhanceYourCalm);
+}
+
+TEST_F(ConnectionTest, APeerThatFloodsLearnsWhyItIsCutOff) {
+  std::string flood = kHello + frame(kHeaders, 4, 1, kConnectBlock);
+  for (int i = 0; i < 1100; ++i) flood += frame(kData, 0, 1, "");
+  send(flood);
+  receive_to_end();
+  EXPECT_EQ(code_of(parse(received_), kGoaway), ErrorCode::kEnhanceYourCalm);
+  EXPECT_TRUE(closed_);
+}
+
+// GOAWAY names the last stream taken when it was queued; one that comes before it leaves would be
+// served here and sent again elsewhere.
+TEST_F(ConnectionTest, AStreamThatComesBeforeGoawayLeavesIsRefused) {
+  send(kHello + frame(kHeaders, 4, 1, kConnectBlock));
+  test::run_until(reactor_, [&] { return streams_ == 1; });
+  send(frame(kHeaders, 4, 3, kConnectBlock));
+  connection_->drain();
+  for (int i = 0; i < 5; ++i) reactor_.turn(1ms);
+  EXPECT_EQ(streams_, 1);
+  EXPECT_TRUE(receive());
+  const auto frames = parse(received_);
+  EXPECT_EQ(code_of(frames, kRst, 3), ErrorCode::kRefusedStream);
+  EXPECT_TRUE(code_of(frames, kGoaway));
+}
+
+TEST_F(ConnectionTest, AfterABurstItHoldsNoMemory) {
+  const int small = 1 << 18;
+  ::setsockopt(client_->fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  sender_.left = 24U << 20;
+  send(kPreface + frame(kSettings, 0, 0, be(4, 2) + be(0x7fffffff, 4)) +
+       frame(kWindow, 0, 0, be(0x3fffffff, 4)) + frame(kHeaders, 4, 1, kConnectBlock));
+  test::run_until(reactor_, [&] { return connection_->held_bytes() > 0; });
+  EXPECT_GT(sender_.left, 0U);
+  test::run_until(reactor_, [&] {
+    for (int i = 0; i < 16; ++i) EXPECT_TRUE(receive());
+    return sender_.left == 0 && connection_->held_bytes() == 0;
+  });
+  EXPECT_FALSE(closed_);
+}
+
+}  // namespace
+}  // namespace culvert::h2
