@@ -79,7 +79,6 @@ struct Session::State {
   void refuse_after(StreamId last);
   int data_chunk(StreamId id, Bytes data);
   int frame_sent(const nghttp2_frame& frame);
-  int frame_not_sent(const nghttp2_frame& frame);
   int invalid_field(StreamId id);
   int stream_closed(StreamId id, uint32_t code);
   ssize_t read_data(StreamId id, size_t length, uint32_t* flags);
@@ -136,10 +135,6 @@ nghttp2_session_callbacks* make_callbacks() {
   nghttp2_session_callbacks_set_on_frame_send_callback(
       callbacks, [](nghttp2_session*, const nghttp2_frame* frame, void* user) {
         return state_of(user).frame_sent(*frame);
-      });
-  nghttp2_session_callbacks_set_on_frame_not_send_callback(
-      callbacks, [](nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
-        return state_of(user).frame_not_sent(*frame);
       });
   nghttp2_session_callbacks_set_on_invalid_header_callback2(
       callbacks,
@@ -317,8 +312,8 @@ int Session::State::frame_received(const nghttp2_frame& frame) {
   return 0;
 }
 
-// Requests the peer did not take. nghttp2 tells those that were sent, and forgets those it holds
-// back.
+// Requests the peer did not take. Of those it holds back nghttp2 would tell only once there is room
+// for them.
 void Session::State::refuse_after(StreamId last) {
   std::vector<StreamId> refused;
   for (const auto& [id, stream] : streams)
@@ -412,14 +407,6 @@ int Session::State::frame_sent(const nghttp2_frame& frame) {
         break;
     }
   }
-  return 0;
-}
-
-int Session::State::frame_not_sent(const nghttp2_frame& frame) {
-  // A request that was held back until GOAWAY came: nghttp2 knows of no stream to close.
-  if (role == Role::kClient && frame.hd.type == NGHTTP2_HEADERS &&
-      frame.headers.cat == NGHTTP2_HCAT_REQUEST)
-    return stream_closed(frame.hd.stream_id, NGHTTP2_REFUSED_STREAM);
   return 0;
 }
 
