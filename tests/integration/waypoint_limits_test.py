@@ -13,8 +13,8 @@ import h2.events
 import pytest
 import yaml
 
-from tests.integration.mesh import CLIENT, LOCAL_SERVER, REMOTE_SERVER
-from tests.integration.waypoint_test import POLICIES, Scene, config, running_scene
+from tests.integration.mesh import LOCAL_SERVER, REMOTE_SERVER
+from tests.integration.waypoint_test import Scene, config, running_scene
 from tests.lab import sockets
 from tests.lab.http import Http1, Http2
 from tests.lab.process import wait_until
@@ -101,7 +101,7 @@ def limited(scene: Scene, options: dict | None = None, policy: dict | None = Non
     scene.reload(config(scene.lab))
 
 
-SANITIZED = "asan" in os.environ.get("CULVERT_BIN", "")
+SANITIZED = any(name in os.environ.get("CULVERT_BIN", "") for name in ("asan", "tsan"))
 
 
 def resident(scene: Scene) -> int:
