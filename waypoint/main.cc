@@ -45,6 +45,7 @@ int run(int argc, char** argv) {
            config->worker_threads, config->log_filter);
   for (const auto& warning : config->warnings) log.warn("{}", warning);
   culvert::raise_descriptor_limit();
+  culvert::return_large_blocks();
   App app(std::move(*config));
   if (auto started = app.start(); !started) {
     log.error("cannot start: {}", started.error().message());

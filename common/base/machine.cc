@@ -2,6 +2,7 @@
 
 #include "common/base/file.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
 
@@ -52,6 +53,13 @@ void raise_descriptor_limit() {
     limit.rlim_cur = limit.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &limit);
   }
+}
+
+void return_large_blocks() {
+  // Above what one read or one batch of output takes, so that the usual traffic maps nothing.
+  constexpr int kLarge = 256 * 1024;
+  // A value of its own also ends the threshold's growth. It cannot fail for such a value.
+  (void)::mallopt(M_MMAP_THRESHOLD, kLarge);
 }
 
 }  // namespace culvert

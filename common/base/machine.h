@@ -17,4 +17,9 @@ std::optional<unsigned> cgroup_cpus(std::string_view cpu_max);
 // limit is often 1024.
 void raise_descriptor_limit();
 
+// Makes large blocks of memory go back to the system when they are freed. By default glibc, once it
+// has seen some freed, takes the next ones from heaps that only shrink at their end: a process
+// whose peers did not read for a while would keep what it buffered then.
+void return_large_blocks();
+
 }  // namespace culvert
