@@ -121,8 +121,9 @@ Result<> App::start_admin() {
   const auto mesh = [this](const char* part) {
     return [this, part] {
       const auto snapshot = net::ask<state::SnapshotPtr>(
-          control_,
-          [this](std::function<void(state::SnapshotPtr)> reply) { reply(store_.current()); });
+          control_, [this](const std::function<void(state::SnapshotPtr)>& reply) {
+            reply(store_.current());
+          });
       return snapshot == nullptr ? nlohmann::json() : config::state_json(*snapshot).at(part);
     };
   };
@@ -132,14 +133,15 @@ Result<> App::start_admin() {
   sections["version"] = [this] { return admin::Version::of(config_.istio_version).to_json(); };
   sections["staticConfig"] = [this] {
     return config::local_config_json(net::ask<config::LocalConfig>(
-        control_, [this](std::function<void(config::LocalConfig)> reply) {
+        control_, [this](const std::function<void(config::LocalConfig)>& reply) {
           reply(local_mesh_ == nullptr ? config::LocalConfig{} : local_mesh_->loaded());
         }));
   };
   sections["certificates"] = [this] {
     using Entries = std::vector<ca::CertManager::Entry>;
     return ca::certificates_json(net::ask<Entries>(
-        control_, [this](std::function<void(Entries)> reply) { reply(credentials_->entries()); }));
+        control_,
+        [this](const std::function<void(Entries)>& reply) { reply(credentials_->entries()); }));
   };
   if (config_.mode == ProxyMode::kShared)
     sections["workloadState"] = [this] { return workload_state(); };
@@ -193,7 +195,7 @@ Result<> App::start_proxies() {
   };
   if (config_.mode == ProxyMode::kDedicated) {
     const PodInfo& pod = *config_.proxy_workload;
-    proxies_->start("dedicated", pod, nullptr, [this, failed](Result<> started) {
+    proxies_->start("dedicated", pod, nullptr, [this, failed](const Result<>& started) {
       if (!started) return failed("cannot start the proxy", started.error());
       proxy_ready_.done();
     });
@@ -201,7 +203,7 @@ Result<> App::start_proxies() {
   }
   if (auto capable = inpod::verify_capabilities(); !capable) return capable;
   if (config_.own_workload)
-    proxies_->start_self(*config_.own_workload, [failed](Result<> started) {
+    proxies_->start_self(*config_.own_workload, [failed](const Result<>& started) {
       if (!started) failed("cannot serve our own metrics over HBONE", started.error());
     });
   manager_ = make_manager();

@@ -83,9 +83,12 @@ void ConnectionRecord::log(log::Level level, std::string_view message, const Err
   }
   if (facts_.mutual_tls && facts_.source_identity)
     add(fields, "src.identity", facts_.source_identity->to_string());
-  add(fields, "src.cluster",
-      facts_.source_workload != nullptr ? facts_.source_workload->cluster_id
-                                        : facts_.source_baggage.cluster_id);
+  const state::Workload* source_workload = facts_.source_workload.get();
+  if (source_workload != nullptr) {
+    add(fields, "src.cluster", source_workload->cluster_id);
+  } else {
+    add(fields, "src.cluster", facts_.source_baggage.cluster_id);
+  }
   fields.push_back(log::bare("dst.addr", facts_.destination.to_string()));
   if (!facts_.hbone_address.empty())
     fields.push_back(log::bare("dst.hbone_addr", facts_.hbone_address));

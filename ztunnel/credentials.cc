@@ -30,11 +30,12 @@ void CredentialSource::request(Credentials& worker, const state::Identity& ident
 }
 
 void CredentialSource::prefetch(const state::Identity& identity) {
-  source_.fetch(identity, ca::Priority::kWarmup, [identity](Result<tls::CredentialPtr> result) {
-    if (!result)
-      kLog.warn("unable to prefetch cert for {}, skipping: {}", identity.to_string(),
-                result.error().message());
-  });
+  source_.fetch(identity, ca::Priority::kWarmup,
+                [identity](const Result<tls::CredentialPtr>& result) {
+                  if (!result)
+                    kLog.warn("unable to prefetch cert for {}, skipping: {}", identity.to_string(),
+                              result.error().message());
+                });
 }
 
 net::Task<Result<tls::CredentialPtr>> Credentials::get(state::Identity identity) {

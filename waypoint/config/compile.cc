@@ -64,7 +64,7 @@ std::string chain_name(const ServiceSpec& service, uint16_t port, bool http) {
   return fmt::format("inbound-vip|{}|{}|{}", port, http ? "http" : "tcp", service.ref.hostname);
 }
 
-std::shared_ptr<const RouteRule> forward_rule(std::string name, UpstreamPtr upstream,
+std::shared_ptr<const RouteRule> forward_rule(std::string name, const UpstreamPtr& upstream,
                                               const Limits& limits) {
   Forward forward;
   forward.timeout = limits.request_timeout;

@@ -140,11 +140,11 @@ std::optional<net::IpAddress> read_ip(const Item& item);
 std::optional<net::Cidr> read_cidr(const Item& item);        // a bare address is a range of one
 std::optional<std::string> read_hostname(const Item& item);  // lower case
 std::optional<std::string> to_hostname(std::string text, const Item& item);
-BackendRef read_backend(const Item& item, const std::string& namespace_, bool weighted);
-std::vector<ParentRef> read_parents(const Item& item, const std::string& namespace_);
+BackendRef read_backend(const Item& item, const std::string& ns, bool weighted);
+std::vector<ParentRef> read_parents(const Item& item, const std::string& ns);
 // The filters of a rule; sets parts of `rule`. `prefixes`: whether all matches of the rule are by
 // prefix.
-void read_filters(const Item& item, HttpRule& rule, const std::string& namespace_, bool prefixes);
+void read_filters(const Item& item, HttpRule& rule, const std::string& ns, bool prefixes);
 
 // ---- compiling
 // Policies of one chain: a DENY filter if any policy denies, then an ALLOW filter if any allows.

@@ -165,11 +165,11 @@ void read_rewrite(const Item& item, Forward& forward, bool prefixes) {
   if (!fields.has("hostname") && !fields.has("path")) item.fail("rewrites nothing");
 }
 
-MirrorRef read_mirror(const Item& item, const std::string& namespace_) {
+MirrorRef read_mirror(const Item& item, const std::string& ns) {
   const Fields fields(item, {"backendRef", "percent", "fraction"});
   MirrorRef out;
   if (const auto backend = fields.require("backendRef")) {
-    out.backend = read_backend(*backend, namespace_, false);
+    out.backend = read_backend(*backend, ns, false);
   }
   if (fields.has("percent") && fields.has("fraction")) {
     item.fail("has both \"percent\" and \"fraction\"");
@@ -235,7 +235,7 @@ std::optional<std::pair<FilterType, Item>> read_filter_head(const Item& item) {
 
 }  // namespace
 
-void read_filters(const Item& item, HttpRule& rule, const std::string& namespace_, bool prefixes) {
+void read_filters(const Item& item, HttpRule& rule, const std::string& ns, bool prefixes) {
   std::set<FilterType> seen;
   for (const Item& element : item.list()) {
     const auto head = read_filter_head(element);
@@ -264,7 +264,7 @@ void read_filters(const Item& item, HttpRule& rule, const std::string& namespace
         read_rewrite(settings, std::get<Forward>(rule.rule.action), prefixes);
         break;
       case FilterType::kMirror:
-        rule.mirrors.push_back(read_mirror(settings, namespace_));
+        rule.mirrors.push_back(read_mirror(settings, ns));
         break;
       case FilterType::kDirect:
         rule.rule.action = read_direct_response(settings);

@@ -45,12 +45,12 @@ std::optional<AuthzLeaf> principal_leaf(const Item& item) {
   return PrincipalCondition{std::move(*match)};
 }
 
-std::optional<AuthzLeaf> service_account_leaf(const Item& item, const std::string& namespace_) {
+std::optional<AuthzLeaf> service_account_leaf(const Item& item, const std::string& ns) {
   const auto text = item.text();
   if (!text) return std::nullopt;
   const size_t slash = text->find('/');
   const bool bare = slash == std::string::npos;
-  ServiceAccountCondition out{bare ? namespace_ : text->substr(0, slash),
+  ServiceAccountCondition out{bare ? ns : text->substr(0, slash),
                               bare ? *text : text->substr(slash + 1)};
   if (out.namespace_.empty() || out.name.empty() ||
       text->find_first_of("*/", bare ? 0 : slash + 1) != std::string::npos ||
@@ -135,7 +135,7 @@ std::vector<Constraint> read_attributes(const Fields& fields,
   return out;
 }
 
-std::vector<Constraint> read_source(const Item& item, const std::string& namespace_) {
+std::vector<Constraint> read_source(const Item& item, const std::string& ns) {
   const Fields outer(item, {"source"});
   const auto source = outer.require("source");
   if (!source) return {};
@@ -146,7 +146,7 @@ std::vector<Constraint> read_source(const Item& item, const std::string& namespa
       fields, {{"principals", "notPrincipals", principal_leaf},
                {"namespaces", "notNamespaces", wildcard_leaf<NamespaceCondition>},
                {"serviceAccounts", "notServiceAccounts",
-                [&](const Item& value) { return service_account_leaf(value, namespace_); }},
+                [&](const Item& value) { return service_account_leaf(value, ns); }},
                {"ipBlocks", "notIpBlocks", address_leaf(AddressFact::kSource)},
                {"remoteIpBlocks", "notRemoteIpBlocks", address_leaf(AddressFact::kRemote)}});
 }
@@ -164,7 +164,7 @@ std::vector<Constraint> read_operation(const Item& item) {
 }
 
 // What a `when` key means; nullopt: not known.
-std::optional<MakeLeaf> when_leaf(const std::string& key, const std::string& namespace_) {
+std::optional<MakeLeaf> when_leaf(const std::string& key, const std::string& ns) {
   static constexpr std::string_view kHeader = "request.headers[";
   if (key.starts_with(kHeader) && key.ends_with(']')) {
     std::string name = key.substr(kHeader.size(), key.size() - kHeader.size() - 1);
@@ -179,7 +179,7 @@ std::optional<MakeLeaf> when_leaf(const std::string& key, const std::string& nam
   if (key == "source.namespace") return wildcard_leaf<NamespaceCondition>;
   if (key == "source.principal") return principal_leaf;
   if (key == "source.serviceAccount") {
-    return [namespace_](const Item& item) { return service_account_leaf(item, namespace_); };
+    return [ns](const Item& item) { return service_account_leaf(item, ns); };
   }
   if (key == "destination.ip") return address_leaf(AddressFact::kDestination);
   if (key == "destination.port") return port_leaf;
@@ -187,12 +187,12 @@ std::optional<MakeLeaf> when_leaf(const std::string& key, const std::string& nam
   return std::nullopt;
 }
 
-std::vector<Constraint> read_when(const Item& item, const std::string& namespace_) {
+std::vector<Constraint> read_when(const Item& item, const std::string& ns) {
   const Fields fields(item, {"key", "values", "notValues"});
   const auto key = fields.require("key");
   const auto text = key ? key->text() : std::nullopt;
   if (!text) return {};
-  const auto make = when_leaf(*text, namespace_);
+  const auto make = when_leaf(*text, ns);
   if (!make) {
     key->fail(fmt::format(
         "\"{}\" is not a condition that can be evaluated here; known: request.headers[<name>], "
@@ -205,18 +205,18 @@ std::vector<Constraint> read_when(const Item& item, const std::string& namespace
   return read_attributes(fields, {{"values", "notValues", *make}});
 }
 
-PolicyRule read_policy_rule(const Item& item, const std::string& namespace_) {
+PolicyRule read_policy_rule(const Item& item, const std::string& ns) {
   const Fields fields(item, {"from", "to", "when"});
   PolicyRule out;
   if (const auto from = fields.get("from")) {
-    for (const Item& element : from->list()) out.from.push_back(read_source(element, namespace_));
+    for (const Item& element : from->list()) out.from.push_back(read_source(element, ns));
   }
   if (const auto to = fields.get("to")) {
     for (const Item& element : to->list()) out.to.push_back(read_operation(element));
   }
   if (const auto when = fields.get("when")) {
     for (const Item& element : when->list()) {
-      for (Constraint& constraint : read_when(element, namespace_)) {
+      for (Constraint& constraint : read_when(element, ns)) {
         out.when.push_back(std::move(constraint));
       }
     }

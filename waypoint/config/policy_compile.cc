@@ -12,6 +12,7 @@ enum class Lost : uint8_t { kNothing, kAttribute };
 
 AuthzCondition compile_constraint(const Constraint& constraint) {
   std::vector<AuthzCondition> leaves;
+  leaves.reserve(constraint.any_of.size());
   for (const AuthzLeaf& leaf : constraint.any_of) leaves.push_back(AuthzCondition::of(leaf));
   AuthzCondition any = AuthzCondition::any(std::move(leaves));
   return constraint.negate ? AuthzCondition::negate(std::move(any)) : any;
@@ -35,6 +36,7 @@ AuthzCondition compile_all(const std::vector<Constraint>& constraints, bool http
 AuthzCondition compile_any(const std::vector<std::vector<Constraint>>& groups, bool http,
                            Lost& lost) {
   std::vector<AuthzCondition> out;
+  out.reserve(groups.size());
   for (const auto& group : groups) out.push_back(compile_all(group, http, lost));
   return AuthzCondition::any(std::move(out));
 }

@@ -57,8 +57,8 @@ bool Errors::spend() {
   return nodes_ < kMaxNodes;
 }
 
-Item::Item(YAML::Node node, std::string path, Errors& errors)
-    : node_(std::move(node)), where_{std::move(path), 0}, errors_(&errors) {
+Item::Item(const YAML::Node& node, std::string path, Errors& errors)
+    : node_(node), where_{std::move(path), 0}, errors_(&errors) {
   where_.line = node_.Mark().is_null() ? 0 : node_.Mark().line + 1;
 }
 

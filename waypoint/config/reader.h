@@ -51,7 +51,7 @@ class Errors {
 // value.
 class Item {
  public:
-  Item(YAML::Node node, std::string path, Errors& errors);
+  Item(const YAML::Node& node, std::string path, Errors& errors);
 
   [[nodiscard]] const Where& where() const { return where_; }
   [[nodiscard]] Errors& errors() const { return *errors_; }

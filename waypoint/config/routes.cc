@@ -183,7 +183,7 @@ void read_timeouts(const std::optional<Item>& item, const std::optional<Item>& r
   }
 }
 
-HttpRule read_rule(const Item& item, const std::string& default_name, const std::string& namespace_,
+HttpRule read_rule(const Item& item, const std::string& default_name, const std::string& ns,
                    const Options& options) {
   const Fields fields(item, {"name", "matches", "filters", "backendRefs", "timeouts", "retry"});
   HttpRule out;
@@ -207,13 +207,13 @@ HttpRule read_rule(const Item& item, const std::string& default_name, const std:
   read_timeouts(fields.get("timeouts"), fields.get("retry"), forward);
   out.rule.action = std::move(forward);
   if (const auto filters = fields.get("filters")) {
-    read_filters(*filters, out, namespace_, prefixes);
+    read_filters(*filters, out, ns, prefixes);
   }
   const bool forwards = std::holds_alternative<Forward>(out.rule.action);
   if (const auto backends = fields.get("backendRefs")) {
     if (!forwards) backends->fail("a rule that answers by itself has no backends");
     for (const Item& element : backends->list()) {
-      out.backends.push_back(read_backend(element, namespace_, true));
+      out.backends.push_back(read_backend(element, ns, true));
     }
   } else if (forwards) {
     item.fail("needs \"backendRefs\", or a filter RequestRedirect or DirectResponse");
@@ -225,11 +225,11 @@ HttpRule read_rule(const Item& item, const std::string& default_name, const std:
 
 }  // namespace
 
-BackendRef read_backend(const Item& item, const std::string& namespace_, bool weighted) {
+BackendRef read_backend(const Item& item, const std::string& ns, bool weighted) {
   const Fields fields(item, {"kind", "name", "namespace", "port", "weight", "filters"});
   BackendRef out;
   out.where = item.where();
-  out.namespace_ = namespace_;
+  out.namespace_ = ns;
   if (const auto kind = fields.get("kind")) (void)kind->choice<bool>({{"Service", true}});
   (void)fields.require("name");
   fields.read("name", out.name);
@@ -241,7 +241,7 @@ BackendRef read_backend(const Item& item, const std::string& namespace_, bool we
   fields.read("weight", out.weight, 0, 1'000'000);
   if (const auto filters = fields.get("filters")) {
     HttpRule rule;
-    read_filters(*filters, rule, namespace_, false);
+    read_filters(*filters, rule, ns, false);
     const auto& forward = std::get_if<Forward>(&rule.rule.action);
     if (forward == nullptr || !rule.mirrors.empty() || !forward->host_rewrite.empty() ||
         forward->path_rewrite.kind != PathRewrite::Kind::kNone) {
@@ -253,11 +253,11 @@ BackendRef read_backend(const Item& item, const std::string& namespace_, bool we
   return out;
 }
 
-std::vector<ParentRef> read_parents(const Item& item, const std::string& namespace_) {
+std::vector<ParentRef> read_parents(const Item& item, const std::string& ns) {
   std::vector<ParentRef> out;
   for (const Item& element : item.list()) {
     const Fields fields(element, {"kind", "name", "namespace", "port"});
-    ParentRef parent{element.where(), "", namespace_, std::nullopt};
+    ParentRef parent{element.where(), "", ns, std::nullopt};
     if (const auto kind = fields.get("kind")) (void)kind->choice<bool>({{"Service", true}});
     (void)fields.require("name");
     fields.read("name", parent.name);

@@ -29,7 +29,7 @@ constexpr Names kDestination{"destination_workload",
                              "destination_canonical_revision",
                              "destination_cluster"};
 
-void add_peer(Labels& out, const Names& names, const Workload* peer, std::string namespace_,
+void add_peer(Labels& out, const Names& names, const Workload* peer, std::string ns,
               std::string principal, std::string_view no_revision) {
   static const Workload kNobody;
   const bool known = peer != nullptr;
@@ -38,7 +38,7 @@ void add_peer(Labels& out, const Names& names, const Workload* peer, std::string
                                    ? std::string(known ? no_revision : kUnknown)
                                    : workload.canonical_revision;
   out.emplace_back(names.workload, or_unknown(workload.workload_name));
-  out.emplace_back(names.workload_namespace, std::move(namespace_));
+  out.emplace_back(names.workload_namespace, std::move(ns));
   out.emplace_back(names.principal, std::move(principal));
   out.emplace_back(names.app, or_unknown(workload.canonical_name));
   out.emplace_back(names.version, revision);
