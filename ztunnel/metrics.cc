@@ -32,14 +32,14 @@ enum Index : size_t {
   kDestinationVersion,
   kDestinationCluster,
   kRequestProtocol,
-  kResponseFlags_,
+  kResponseFlagsLabel,
   kSecurityPolicy,
   kSourceRegion,
   kSourceZone,
   kDestinationRegion,
   kDestinationZone,
 };
-static_assert(kResponseFlags_ == TrafficLabels::kFlagIndex);
+static_assert(kResponseFlagsLabel == TrafficLabels::kFlagIndex);
 static_assert(kDestinationZone + 1 == TrafficLabels::kValues);
 
 std::string_view known(std::string_view value) { return value.empty() ? kUnknown : value; }
@@ -76,7 +76,7 @@ TrafficLabels::TrafficLabels(Reporter reporter, SecurityPolicy policy) {
   values_.fill(kUnknown);
   values_[kReporterAt] = to_string(reporter);
   values_[kRequestProtocol] = "tcp";
-  values_[kResponseFlags_] = to_string(ResponseFlag::kNone);
+  values_[kResponseFlagsLabel] = to_string(ResponseFlag::kNone);
   if (policy == SecurityPolicy::kMutualTls) values_[kSecurityPolicy] = "mutual_tls";
 }
 
