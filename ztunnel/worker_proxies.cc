@@ -96,7 +96,7 @@ void WorkerProxies::start_on_workers(PodProxy::Settings settings,
                                      std::vector<PodProxy::Listeners> listeners, Done done) {
   const uint64_t id = next_id_++;
   running_[settings.uid] = id;
-  auto finish = [this, uid = settings.uid, done = std::move(done)](Result<> result) mutable {
+  auto finish = [this, uid = settings.uid, done = std::move(done)](const Result<>& result) mutable {
     if (result) return done({});
     stop(uid, DrainMode::kImmediate,
          [done = std::move(done), error = result.error()]() mutable { done(std::move(error)); });

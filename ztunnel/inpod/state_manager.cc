@@ -20,6 +20,7 @@ std::string name_of(const PodInfo& info) { return info.namespace_ + "/" + info.n
 template <class Map>
 std::vector<std::string> keys(const Map& map) {
   std::vector<std::string> out;
+  out.reserve(map.size());
   for (const auto& entry : map) out.push_back(entry.first);
   return out;
 }
@@ -103,13 +104,13 @@ void StateManager::launch(const std::string& uid, Pod pod, Reply reply, Time dea
   const Pod copy = pod;
   starting_.emplace(uid, Start{std::move(pod), true, std::nullopt, std::move(reply), deadline});
   std::weak_ptr<const bool> alive = alive_;
-  proxies_.start(uid, copy.info, copy.netns, [this, alive, uid = uid](Result<> result) {
-    if (!alive.expired()) on_started(uid, std::move(result));
+  proxies_.start(uid, copy.info, copy.netns, [this, alive, uid = uid](const Result<>& result) {
+    if (!alive.expired()) on_started(uid, result);
   });
   changed_();
 }
 
-void StateManager::on_started(const std::string& uid, Result<> result) {
+void StateManager::on_started(const std::string& uid, const Result<>& result) {
   const auto found = starting_.find(uid);
   CULVERT_CHECK(found != starting_.end());  // `done` comes once
   Start start = std::move(found->second);
@@ -299,6 +300,7 @@ std::vector<StateManager::PodView> StateManager::view() const {
       pods[uid] = {uid, PodState::kPending, start.next ? start.next->info : start.pod.info};
   for (const auto& [uid, pod] : running_) pods[uid] = {uid, PodState::kUp, pod.info};
   std::vector<PodView> out;
+  out.reserve(pods.size());
   for (auto& [uid, pod] : pods) out.push_back(std::move(pod));
   return out;
 }

@@ -122,7 +122,7 @@ class StateManager {
   [[nodiscard]] bool has_room_for(const std::string& uid) const;
   void take_over(Start& start, const std::string& uid, Pod pod, Reply reply);
   void launch(const std::string& uid, Pod pod, Reply reply, Time deadline);
-  void on_started(const std::string& uid, Result<> result);
+  void on_started(const std::string& uid, const Result<>& result);
   void abandon(Start& start);
   void fail(const std::string& uid, const Pod& pod, const Error& error);
   void stop(const std::string& uid);             // immediately; it is running
