@@ -17,11 +17,12 @@ Result<> LocalMesh::apply(const std::string& text) {
   if (!parsed) return parsed.error();
   loaded_ = std::move(*parsed);
   config::apply_local_config(loaded_, store_);
+  on_change_(store_.commit());
+  // Only now: whoever reads the line may count on every worker having been told.
   kLog.write(log::Level::kInfo, "local config initialized",
              {log::num("workloads", loaded_.workloads.size()),
               log::num("services", loaded_.services.size()),
               log::num("policies", loaded_.policies.size())});
-  on_change_(store_.commit());
   return {};
 }
 
