@@ -335,10 +335,6 @@ def test_ztunnel_without_a_local_configuration_says_what_is_missing(lab, root):
 
 @pytest.mark.parametrize("values", [WAYPOINT, {"caSecret": "culvert-ca"}], ids=["a service", "no configuration"])
 def test_waypoint_starts_with_what_the_chart_renders(lab, root, values):
-    try:
-        binary("waypoint")
-    except FileNotFoundError as missing:
-        pytest.skip(str(missing))
     pod = lab.pod("demo/waypoint")
     objects = render("waypoint", {**values, "drainSeconds": 2}, "demo")
     deployment = objects["Deployment"]

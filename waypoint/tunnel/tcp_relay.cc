@@ -45,7 +45,7 @@ void TcpRelay::failed(const Side& side) {
 }
 
 net::Task<> TcpRelay::copy(Side& from, Side& to) {
-  std::array<uint8_t, kBuffer> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  std::array<uint8_t, kBuffer> buffer;
   for (;;) {
     const auto n = co_await from.stream.read(buffer, kNever);
     if (!n) co_return failed(from);

@@ -3,12 +3,12 @@
 #include "common/base/check.h"
 #include "common/net/fd.h"
 
-#include <stdlib.h>  // NOLINT(modernize-deprecated-headers): mkdtemp
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
