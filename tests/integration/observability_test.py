@@ -217,7 +217,7 @@ def test_access_log_lines(lab):
 
 def test_every_line_has_the_layout(lab):
     for proxy in lab.ztunnels.values():
-        for line in proxy.log().splitlines():
+        for line in proxy.lines():
             assert LINE.match(line), line
             assert BUG_REPORT.match(line), line
 
@@ -230,7 +230,7 @@ def test_json_lines(lab):
         fails(lab, CLIENT, (lab.cluster.services["demo/server"].vip, 81))
 
         def lines():
-            parsed = [json.loads(line) for line in proxy.log().splitlines()]
+            parsed = [json.loads(line) for line in proxy.lines()]
             return parsed if {p["message"] for p in parsed} >= {"connection complete", "connection failed"} else None
 
         parsed = wait_until(lines, 10, "the access log")

@@ -186,7 +186,7 @@ def test_a_broken_mesh_file_at_start_ends_the_process(lab, tmp_path, content, me
         path.write_text(content)
     daemon = start_dedicated(lab, CLIENT, f"broken-{message[1:5]}", LOCAL_XDS_PATH=str(path))
     assert daemon.wait(15) == 1
-    last = daemon.log().splitlines()[-1]
+    last = daemon.lines()[-1]
     assert last.startswith("ztunnel: ") and message in last and str(path) in last, last
     lab.processes.remove(daemon)
 

@@ -88,7 +88,7 @@ class Scene:
 
     def log_lines(self, **wanted) -> list[dict]:
         lines = []
-        for line in self.waypoint.log().splitlines():
+        for line in self.waypoint.lines():
             if line.startswith("{"):
                 entry = json.loads(line)
                 if all(entry.get(key) == value for key, value in wanted.items()):

@@ -73,7 +73,7 @@ class Daemon(Process):
         return total
 
     def access_log(self, pattern: str = "") -> list[str]:
-        return [line for line in self.log().splitlines() if "\taccess\t" in line and re.search(pattern, line)]
+        return [line for line in self.lines() if "\taccess\t" in line and re.search(pattern, line)]
 
 
 class Lab:

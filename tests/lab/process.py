@@ -49,6 +49,10 @@ class Process:
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 
+    def lines(self) -> list[str]:
+        """The log's lines; not the last one while it is still being written."""
+        return self.log().rpartition("\n")[0].splitlines()
+
     def wait_for_log(self, pattern: str, timeout: float = 10.0) -> re.Match[str]:
         expression = re.compile(pattern)
         return wait_until(lambda: expression.search(self.log()), timeout,
