@@ -15,7 +15,8 @@ Buffers::Buffers() : input(std::make_unique_for_overwrite<uint8_t[]>(kInputSize)
 Connection::Connection(Role role, std::unique_ptr<net::Socket> socket,
                        std::unique_ptr<tls::Engine> engine, const Settings& settings,
                        const Keepalive& keepalive, Buffers& buffers, ConnectionHandler& handler)
-    : socket_(std::move(socket)),
+    : role_(role),
+      socket_(std::move(socket)),
       engine_(std::move(engine)),
       session_(role, settings, *this),
       keepalive_(keepalive),
@@ -164,7 +165,7 @@ void Connection::reset(StreamId id, ErrorCode code) {
 void Connection::detach(StreamId id) { session_.detach(id); }
 
 StreamHandler* Connection::on_stream(StreamId id) {
-  return draining_ ? nullptr : handler_.on_stream(id);
+  return going_away_ ? nullptr : handler_.on_stream(id);
 }
 
 void Connection::on_goaway(ErrorCode /*code*/, StreamId /*last*/) { handler_.on_going_away(); }
@@ -190,16 +191,26 @@ void Connection::on_ping_ack() {
 void Connection::drain() {
   if (closed_ || draining_) return;
   draining_ = true;
-  // A client in flight may still open streams it counts on (RFC 9113 section 6.8), so the notice
-  // goes first; those streams are refused, which tells the client that a retry is safe.
-  session_.notify_shutdown();
+  if (role_ == Role::kServer)
+    session_.notify_shutdown();
+  else
+    go_away();
+  schedule_flush();
+}
+
+void Connection::on_shutdown_noticed() {
+  if (draining_ && !going_away_) go_away();
+}
+
+void Connection::go_away() {
+  going_away_ = true;
   session_.goaway(ErrorCode::kNoError);
   schedule_flush();
 }
 
 void Connection::close(ErrorCode code, const Error& reason) {
   if (closed_) return;
-  session_.goaway(code);
+  if (!session_.finished()) session_.goaway(code);  // else it has been said
   ByteQueue& plain = buffers_.plain;
   plain.clear();
   if (send_pending() && session_.drain(plain, kBatch) && !plain.empty()) {

@@ -80,7 +80,10 @@ class Connection final : private net::Socket::Observer,
   void reset(StreamId id, ErrorCode code);
   void detach(StreamId id);
 
-  // Graceful: GOAWAY, streams in progress go on, the connection closes after the last.
+  // Graceful: the connection takes no new streams, those in progress go on, and it closes after the
+  // last. A server first gives notice and takes what the client opened before it read that (RFC
+  // 9113 section 6.8); the final GOAWAY follows the client's answer, and keepalive ends a
+  // connection whose client does not answer.
   void drain();
   // Abrupt: GOAWAY(code), close_notify, close; streams end with INTERNAL_ERROR, as when the
   // transport is lost.
@@ -103,15 +106,18 @@ class Connection final : private net::Socket::Observer,
   StreamHandler* on_stream(StreamId id) override;
   void on_goaway(ErrorCode code, StreamId last) override;
   void on_ping_ack() override;
+  void on_shutdown_noticed() override;
   void on_settings() override {}
   Result<> on_plaintext(MutableBytes plaintext) override;
 
   void read_some();
   void flush();
+  void go_away();
   bool send_pending();
   void schedule_flush();
   void fail(ErrorCode code, const Error& reason);
 
+  const Role role_;
   std::unique_ptr<net::Socket> socket_;
   std::unique_ptr<tls::Engine> engine_;
   Session session_;
@@ -120,7 +126,8 @@ class Connection final : private net::Socket::Observer,
   ConnectionHandler& handler_;
   ByteQueue unsent_;  // ciphertext the socket did not take; while not empty nothing is produced
   bool waiting_for_pong_ = false;
-  bool draining_ = false;
+  bool draining_ = false;    // drain() was called
+  bool going_away_ = false;  // and the final GOAWAY is queued: no stream is taken any more
   bool closed_ = false;
   bool input_ended_ = false;
 };

@@ -24,6 +24,10 @@ constexpr int kMaxInformational = 16;
 // nghttp2 would refuse to send a head beyond 64 KiB, and heads grow on their way through a proxy.
 constexpr size_t kMaxSentHeaderBlock = 512 * 1024;
 constexpr int kMaxForcedResets = 1000;
+// RFC 9113 section 6.8: the last stream of a GOAWAY that only gives notice.
+constexpr StreamId kNoticeId = INT32_MAX;
+// What the PING behind that notice carries; that of ping() carries zeros.
+constexpr std::array<uint8_t, 8> kShutdownPing{'s', 'h', 'u', 't', 'd', 'o', 'w', 'n'};
 
 struct SessionDeleter {
   void operator()(nghttp2_session* session) const { nghttp2_session_del(session); }
@@ -77,6 +81,7 @@ struct Session::State {
   int frame_received(const nghttp2_frame& frame);
   void head_received(const nghttp2_frame& frame);
   void refuse_after(StreamId last);
+  void ping_answered(const uint8_t* payload);
   int data_chunk(StreamId id, Bytes data);
   int frame_sent(const nghttp2_frame& frame);
   int invalid_field(StreamId id);
@@ -293,7 +298,7 @@ int Session::State::frame_received(const nghttp2_frame& frame) {
       if ((frame.hd.flags & NGHTTP2_FLAG_ACK) == 0) handler.on_settings();
       return 0;
     case NGHTTP2_PING:
-      if ((frame.hd.flags & NGHTTP2_FLAG_ACK) != 0) handler.on_ping_ack();
+      if ((frame.hd.flags & NGHTTP2_FLAG_ACK) != 0) ping_answered(frame.ping.opaque_data);
       return 0;
     case NGHTTP2_GOAWAY:
       refuse_after(frame.goaway.last_stream_id);
@@ -310,6 +315,13 @@ int Session::State::frame_received(const nghttp2_frame& frame) {
       stream->handler->on_end();
   }
   return 0;
+}
+
+void Session::State::ping_answered(const uint8_t* payload) {
+  if (std::equal(kShutdownPing.begin(), kShutdownPing.end(), payload))
+    handler.on_shutdown_noticed();
+  else
+    handler.on_ping_ack();
 }
 
 // Requests the peer did not take. Of those it holds back nghttp2 would tell only once there is room
@@ -393,6 +405,9 @@ int Session::State::frame_sent(const nghttp2_frame& frame) {
       nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, frame.hd.stream_id,
                                 NGHTTP2_NO_ERROR);
   }
+  // Only behind the notice: nghttp2 sends a PING before everything that is queued.
+  if (frame.hd.type == NGHTTP2_GOAWAY && frame.goaway.last_stream_id == kNoticeId)
+    nghttp2_submit_ping(session.get(), NGHTTP2_FLAG_NONE, kShutdownPing.data());
   // Not those the application asked for: they may be many on a long-lived tunnel.
   if (frame.hd.type == NGHTTP2_RST_STREAM && role == Role::kServer) {
     switch (frame.rst_stream.error_code) {

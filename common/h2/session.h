@@ -64,7 +64,9 @@ class SessionHandler {
   // this returns.
   virtual StreamHandler* on_stream(StreamId id) = 0;
   virtual void on_goaway(ErrorCode code, StreamId last) = 0;
-  virtual void on_ping_ack() = 0;
+  virtual void on_ping_ack() = 0;  // of ping()
+  // Server: the peer has read notify_shutdown(), and whatever it sent before is here.
+  virtual void on_shutdown_noticed() {}
   virtual void on_settings() = 0;  // the peer's SETTINGS came (again)
 
  protected:
@@ -125,8 +127,9 @@ class Session {
   void detach(StreamId id);
 
   void ping();
-  // Graceful shutdown, first step (RFC 9113 section 6.8): announces that no new streams should
-  // come.
+  // Server. Graceful shutdown, first step (RFC 9113 section 6.8): announces that no new streams
+  // should come, with a PING behind it whose answer is on_shutdown_noticed. Streams that the client
+  // opened before it knew are still taken: most clients do not repeat what an early end refuses.
   void notify_shutdown();
   // Second step, or at once: GOAWAY with the last stream taken. Streams in progress go on.
   void goaway(ErrorCode code);

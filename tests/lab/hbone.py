@@ -38,6 +38,7 @@ class Tunnel:
         self.h2.initiate_connection()
         self.flush()
         self.events: list[h2.events.Event] = []
+        self._received = b""
 
     def flush(self) -> None:
         self.sock.sendall(self.h2.data_to_send())
@@ -47,7 +48,16 @@ class Tunnel:
         data = self.sock.recv(1 << 16)
         if not data:
             return False
-        self.events += self.h2.receive_data(data)
+        self._received += data
+        while len(self._received) >= 9:
+            size = 9 + int.from_bytes(self._received[:3], "big")
+            if len(self._received) < size:
+                break
+            self.events += self.h2.receive_data(self._received[:size])
+            self._received = self._received[size:]
+            # h2 takes any GOAWAY for the end of the connection, but more follows (RFC 9113 section 6.8).
+            if self.h2.state_machine.state is h2.connection.ConnectionState.CLOSED:
+                self.h2.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
         self.flush()
         return True
 

@@ -84,7 +84,8 @@ class Http2Server final : public ServerConnection,
  private:
   h2::StreamHandler* on_stream(h2::StreamId id) override;
   void on_goaway(h2::ErrorCode /*code*/, h2::StreamId /*last*/) override {}
-  void on_ping_ack() override;
+  void on_ping_ack() override {}
+  void on_shutdown_noticed() override;
   void on_settings() override {}
   void on_turn() override;
   void on_timer() override;
@@ -247,14 +248,11 @@ net::Task<> Http2Server::run() {
 void Http2Server::drain() {
   if (draining_ || transport_.over()) return;
   draining_ = true;
-  // RFC 9113 section 6.8: first that the end is near, then, when what the client sent without
-  // knowing it is here, the end. Most clients do not repeat a request that an early end refuses.
   transport_.session().notify_shutdown();
-  transport_.session().ping();
   transport_.flush();
 }
 
-void Http2Server::on_ping_ack() {
+void Http2Server::on_shutdown_noticed() {
   if (!draining_ || closing_) return;
   closing_ = true;
   transport_.session().goaway(h2::ErrorCode::kNoError);

@@ -88,6 +88,14 @@ class ConnectionTest : public testing::Test, public ConnectionHandler, public tl
     notified_ = opened && !*opened;
     return opened && *opened;
   }
+  // The last streams that GOAWAY frames named.
+  [[nodiscard]] std::vector<uint32_t> goaways() const {
+    std::vector<uint32_t> last;
+    for (const Frame& received : parse(received_))
+      if (received.type == kGoaway)
+        last.push_back(be(std::string_view(received.payload).substr(0, 4)));
+    return last;
+  }
   void receive_to_end() {
     test::run_until(reactor_, [&] { return !receive(); });
   }
@@ -127,19 +135,46 @@ TEST_F(ConnectionTest, APeerThatFloodsLearnsWhyItIsCutOff) {
   EXPECT_TRUE(closed_);
 }
 
-// GOAWAY names the last stream taken when it was queued; one that comes before it leaves would be
-// served here and sent again elsewhere.
-TEST_F(ConnectionTest, AStreamThatComesBeforeGoawayLeavesIsRefused) {
+TEST_F(ConnectionTest, DrainTakesStreamsUntilTheClientHasReadTheNotice) {
   send(kHello + frame(kHeaders, 4, 1, kConnectBlock));
   test::run_until(reactor_, [&] { return streams_ == 1; });
-  send(frame(kHeaders, 4, 3, kConnectBlock));
   connection_->drain();
-  for (int i = 0; i < 5; ++i) reactor_.turn(1ms);
-  EXPECT_EQ(streams_, 1);
-  EXPECT_TRUE(receive());
-  const auto frames = parse(received_);
-  EXPECT_EQ(code_of(frames, kRst, 3), ErrorCode::kRefusedStream);
-  EXPECT_TRUE(code_of(frames, kGoaway));
+  send(frame(kHeaders, 4, 3, kConnectBlock));
+  test::run_until(reactor_, [&] { return streams_ == 2; });
+  const auto ping = [&]() -> std::optional<Frame> {
+    EXPECT_TRUE(receive());
+    for (const Frame& received : parse(received_))
+      if (received.type == kPing) return received;
+    return {};
+  };
+  test::run_until(reactor_, [&] { return ping().has_value(); });
+  EXPECT_EQ(goaways(), std::vector<uint32_t>{0x7fffffff});
+  // A PING of someone else's is no answer.
+  send(frame(kPing, 1, 0, "12345678") + frame(kHeaders, 4, 5, kConnectBlock));
+  test::run_until(reactor_, [&] { return streams_ == 3; });
+  // GOAWAY names the last stream taken when it was queued; one that comes before it leaves would
+  // be served here and sent again elsewhere.
+  send(frame(kPing, 1, 0, ping()->payload) + frame(kHeaders, 4, 7, kConnectBlock));
+  test::run_until(reactor_, [&] { return receive() && goaways().size() == 2; });
+  EXPECT_EQ(goaways()[1], 5U);
+  EXPECT_EQ(streams_, 3);
+  EXPECT_EQ(code_of(parse(received_), kRst, 7), ErrorCode::kRefusedStream);
+  EXPECT_FALSE(closed_);
+  std::string resets;
+  for (const StreamId id : {1, 3, 5}) resets += frame(kRst, 0, id, be(8, 4));
+  send(resets);
+  receive_to_end();
+  EXPECT_TRUE(closed_);
+}
+
+TEST_F(ConnectionTest, DrainWithoutStreamsEndsOnceTheClientHasReadTheNotice) {
+  send(kHello);
+  connection_->drain();
+  test::run_until(reactor_, [&] { return receive() && !goaways().empty(); });
+  EXPECT_FALSE(closed_);
+  send(frame(kPing, 1, 0, "shutdown"));
+  receive_to_end();
+  EXPECT_EQ(goaways(), (std::vector<uint32_t>{0x7fffffff, 0}));
 }
 
 TEST_F(ConnectionTest, AfterABurstItHoldsNoMemory) {

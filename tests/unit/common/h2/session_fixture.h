@@ -87,6 +87,7 @@ struct Side final : SessionHandler {
   }
   void on_goaway(ErrorCode code, StreamId last) override { goaways.emplace_back(code, last); }
   void on_ping_ack() override { ++pongs; }
+  void on_shutdown_noticed() override { ++noticed; }
   void on_settings() override { ++settings_seen; }
 
   TestStream& open(std::span<const Field> fields = kConnect, bool end = false) {
@@ -109,7 +110,7 @@ struct Side final : SessionHandler {
   Session session;
   std::vector<std::pair<ErrorCode, StreamId>> goaways;
   Result<> drained;
-  int pongs = 0, settings_seen = 0;
+  int pongs = 0, noticed = 0, settings_seen = 0;
   bool refuse = false, detach_at_once = false, answers_too_large = false;
 };
 

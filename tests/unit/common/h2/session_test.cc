@@ -198,7 +198,13 @@ TEST_F(PairTest, FailEndsEveryStreamAndOneMayDetachAnother) {
 
 TEST_F(PairTest, GracefulShutdownLetsStreamsEnd) {
   TestStream& up = connected();
+  server.session.ping();
   server.session.notify_shutdown();
+  EXPECT_TRUE(client.session.accepts_requests());
+  exchange();
+  EXPECT_EQ(server.pongs, 1);
+  EXPECT_EQ(server.noticed, 1);
+  EXPECT_FALSE(server.session.finished());
   server.session.goaway(ErrorCode::kNoError);
   exchange();
   ASSERT_EQ(client.goaways.size(), 2U);
@@ -214,6 +220,16 @@ TEST_F(PairTest, GracefulShutdownLetsStreamsEnd) {
   EXPECT_EQ(server.at(up.id).input, "still");
   EXPECT_EQ(up.closed, ErrorCode::kNoError);
   EXPECT_TRUE(server.session.finished());
+}
+
+// The answer to the PING says that the notice was read only if the notice came first.
+TEST_F(PairTest, NoticeOfAShutdownGoesBeforeItsPing) {
+  connected();
+  server.session.notify_shutdown();
+  std::vector<int> types;
+  for (const Frame& sent : parse(server.drain())) types.push_back(sent.type);
+  EXPECT_EQ(types, (std::vector<int>{kGoaway, kPing}));
+  EXPECT_EQ(server.noticed, 0);
 }
 
 TEST_F(PairTest, StreamsTheServerDidNotTakeAreRefused) {
