@@ -253,10 +253,11 @@ TEST_F(TunnelServerTest, DrainKeepsWhatIsOpenAndTakesNewTunnels) {
   server_->drain();
   std::unique_ptr<hbone::StreamIo> late;
   // On the old tunnel until the client has read GOAWAY, then on one of its own.
-  while (dialled_ == 1) {
+  for (int i = 0; dialled_ == 1 && i < 1000; ++i) {
     late = open("10.96.0.12:5432");
     ASSERT_NE(late, nullptr);
   }
+  ASSERT_EQ(dialled_, 2);
   ASSERT_TRUE(wait_for_application(2));
   write(*upstreams_.applications.front(), "old");
   write(*upstreams_.applications.back(), "new");
