@@ -31,6 +31,12 @@ struct ClientTunnel {
     out.destination = destination.address;
     return out;
   }
+  // Whose name metrics give as the destination's: the upstream's, or while there is none that of
+  // the CONNECT. nullptr: a workload's own address.
+  [[nodiscard]] const ServiceRef* service(const UpstreamPtr& upstream) const {
+    if (upstream != nullptr) return &upstream->service;
+    return destination.service == nullptr ? nullptr : &destination.service->ref;
+  }
 };
 using ClientTunnelPtr = std::shared_ptr<const ClientTunnel>;
 

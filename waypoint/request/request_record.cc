@@ -69,14 +69,11 @@ void RequestRecord::finish() {
   log.bytes_sent = counts.body_sent;
 
   const WorkloadPtr source = model_->workload(tunnel_.client.ip);
-  const Service* served = tunnel_.destination.service;
   MetricFacts facts;
   facts.source = source.get();
   facts.source_principal = tunnel_.principal;
   facts.destination = destination.get();
-  facts.service = upstream != nullptr ? &upstream->service
-                  : served != nullptr ? &served->ref
-                                      : nullptr;
+  facts.service = tunnel_.service(upstream);
   facts.protocol = grpc_ ? RequestProtocol::kGrpc : RequestProtocol::kHttp;
   facts.response_code = log.response_code;
   facts.grpc_status = grpc_status;

@@ -44,14 +44,11 @@ class TcpRecord {
 
  private:
   [[nodiscard]] MetricFacts facts() const {
-    const Service* served = tunnel_.destination.service;
     MetricFacts out;
     out.source = source_.get();
     out.source_principal = tunnel_.principal;
     out.destination = destination.get();
-    out.service = upstream != nullptr ? &upstream->service
-                  : served != nullptr ? &served->ref
-                                      : nullptr;
+    out.service = tunnel_.service(upstream);
     out.protocol = RequestProtocol::kTcp;
     out.response_flags = log.response_flags;
     out.own_identity_known = worker_.credential != nullptr;
