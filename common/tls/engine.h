@@ -5,6 +5,7 @@
 #include "common/state/identity.h"
 #include "common/tls/context.h"
 #include "common/tls/credential.h"
+#include "common/tls/record_batch.h"
 
 #include <cstdint>
 #include <memory>
@@ -33,8 +34,9 @@ class PlaintextSink {
 
 // One TLS 1.3 connection without I/O: ciphertext in, ciphertext out, plaintext at the middle.
 //   handshake(in, out) until it says done, sending `out` each time (also after an error: it holds
-//   the alert); then open(in, sink) for what arrives, seal(plain, out) for what leaves,
-//   close_notify(out) at the end.
+//   the alert); then open(in, sink, out) for what arrives, seal(batch, before) for what leaves,
+//   close_notify(out) at the end. Whatever is appended to a queue is sent in the order of the
+//   calls.
 // Single-threaded; owned by the connection.
 class Engine {
  public:
@@ -63,8 +65,15 @@ class Engine {
   // `out`.
   virtual Result<bool> open(MutableBytes in, PlaintextSink& sink, ByteQueue& out) = 0;
 
-  // Encrypts all of `plain` into records of at most 16 KiB, appended to `out`.
-  virtual Result<> seal(Bytes plain, ByteQueue& out) = 0;
+  // Moves the bytes of an incomplete record that open() has kept to the front of `to`, which has
+  // room for kMaxRecord, and returns how many: given back to open() with what is read behind them
+  // they need not be copied again. A record layer that cannot give them back returns 0.
+  virtual size_t take_partial(MutableBytes to) = 0;
+  static constexpr size_t kMaxRecord = 5 + 16384 + 256;  // RFC 8446 section 5.2
+
+  // Encrypts the records of `batch`. The result is what to send, valid until the batch or the
+  // engine is used again; what has to be sent before it (a KeyUpdate) is appended to `before`.
+  virtual Result<Bytes> seal(RecordBatch& batch, ByteQueue& before) = 0;
   // Appends close_notify, once; later calls do nothing.
   virtual void close_notify(ByteQueue& out) = 0;
 
