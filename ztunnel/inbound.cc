@@ -182,7 +182,7 @@ net::Task<> serve_tunnel(PodProxy& proxy, net::Fd accepted, net::SocketAddress c
   if (!credential) co_return deny(Error(Errc::kIdentity, credential.error().message()));
 
   hbone::ServerOptions options;
-  options.settings.stream_window = worker.config.http2.stream_window;
+  options.settings.max_window = worker.config.http2.stream_window;
   options.settings.connection_window = worker.config.http2.connection_window;
   options.settings.max_frame_size = worker.config.http2.frame_size;
   hbone::Server server(worker.reactor, options, worker.buffers,

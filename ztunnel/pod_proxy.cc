@@ -24,7 +24,7 @@ hbone::PoolOptions pool_options(const Config& config) {
   options.max_streams = config.pool.max_streams_per_connection;
   options.unused_timeout =
       std::chrono::duration_cast<std::chrono::milliseconds>(config.pool.unused_release_timeout);
-  options.settings.stream_window = config.http2.stream_window;
+  options.settings.max_window = config.http2.stream_window;
   options.settings.connection_window = config.http2.connection_window;
   options.settings.max_frame_size = config.http2.frame_size;
   return options;

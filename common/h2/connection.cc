@@ -5,8 +5,7 @@
 namespace culvert::h2 {
 namespace {
 
-constexpr size_t kBatch = 64 * 1024;  // plaintext per flush step
-constexpr int kStepsPerTurn = 4;      // then other connections have their turn
+constexpr int kStepsPerTurn = 4;  // then other connections have their turn
 
 }  // namespace
 
@@ -36,6 +35,7 @@ void Connection::start() {
   reactor().arm(*this, Clock::now() + keepalive_.interval);
   // Application data may have come with the last handshake flight.
   auto opened = engine_->open({}, *this, unsent_);
+  session_.end_of_input();
   if (!opened) return fail(ErrorCode::kProtocolError, opened.error());
   schedule_flush();
   read_some();
@@ -53,8 +53,8 @@ void Connection::read_some() {
   const MutableBytes input = buffers_.input_bytes();
   for (int step = 0; !closed_ && !input_ended_ && socket_->readable(); ++step) {
     if (step == kStepsPerTurn) return reactor().next_turn(*this);
-    const net::IoResult got = socket_->recv(input);
-    if (got.status == net::IoResult::Status::kWouldBlock) continue;
+    const size_t kept = engine_->take_partial(input);
+    const net::IoResult got = socket_->recv(input.subspan(kept));
     if (got.status == net::IoResult::Status::kError)
       return fail(ErrorCode::kInternalError, system_error(got.error, "connection lost"));
     if (got.status == net::IoResult::Status::kEof) {
@@ -62,7 +62,8 @@ void Connection::read_some() {
       return fail(ErrorCode::kInternalError,
                   Error(Errc::kConnectionLost, "the peer closed the connection"));
     }
-    auto opened = engine_->open(input.first(got.bytes), *this, unsent_);
+    auto opened = engine_->open(input.first(kept + got.bytes), *this, unsent_);
+    session_.end_of_input();
     if (!opened) {
       // The error may have queued GOAWAY or an alert: let the peer know why.
       flush();
@@ -74,7 +75,7 @@ void Connection::read_some() {
                   Error(Errc::kConnectionLost, "the peer closed the TLS connection"));
     }
   }
-  if (!closed_ && (draining_ || session_.wants_write() || !unsent_.empty())) schedule_flush();
+  flush_if_wanted();
 }
 
 Result<> Connection::on_plaintext(MutableBytes plaintext) { return session_.feed(plaintext); }
@@ -83,6 +84,10 @@ Result<> Connection::on_plaintext(MutableBytes plaintext) { return session_.feed
 
 void Connection::schedule_flush() {
   if (!closed_) reactor().at_turn_end(*this);
+}
+
+void Connection::flush_if_wanted() {
+  if (!unsent_.empty() || session_.wants_write() || session_.finished()) schedule_flush();
 }
 
 void Connection::on_turn() {
@@ -107,23 +112,19 @@ bool Connection::send_pending() {
 }
 
 void Connection::flush() {
+  tls::RecordBatch& batch = buffers_.batch;
   for (int step = 0; send_pending() && session_.wants_write(); ++step) {
     if (step == kStepsPerTurn) return reactor().next_turn(*this);
-    ByteQueue& plain = buffers_.plain;
-    ByteQueue& cipher = buffers_.cipher;
-    plain.clear();
-    cipher.clear();
-    auto drained = session_.drain(plain, kBatch);
-    if (!drained) static_cast<void>(session_.drain(plain, plain.size() + kBatch));  // its GOAWAY
-    if (!drained && plain.empty()) return fail(ErrorCode::kInternalError, drained.error());
-    if (plain.empty()) break;
-    if (auto sealed = engine_->seal(plain.readable(), cipher); !sealed)
-      return fail(ErrorCode::kInternalError, sealed.error());
-    const net::IoResult sent = socket_->send(cipher.readable());
+    batch.clear();
+    session_.fill(batch);
+    if (closed_ || batch.empty()) break;
+    const auto sealed = engine_->seal(batch, unsent_);
+    if (!sealed) return fail(ErrorCode::kInternalError, sealed.error());
+    net::IoResult sent;
+    if (unsent_.empty()) sent = socket_->send(*sealed);
     if (sent.status == net::IoResult::Status::kError)
       return fail(ErrorCode::kInternalError, system_error(sent.error, "connection lost"));
-    unsent_.append(Bytes(cipher.readable()).subspan(sent.bytes));
-    if (!drained) return fail(ErrorCode::kInternalError, drained.error());
+    unsent_.append(sealed->subspan(sent.bytes));
   }
   if (!closed_ && session_.finished() && unsent_.empty())
     close(ErrorCode::kNoError, Error(Errc::kGoingAway));
@@ -131,40 +132,43 @@ void Connection::flush() {
 
 // ---- streams
 
-Result<StreamId> Connection::open(std::span<const Field> fields, bool end, StreamHandler& handler) {
+Result<StreamId> Connection::open(std::span<const Field> fields, TunnelStream& stream) {
   if (closed_) return Error(Errc::kGoingAway);
-  auto id = session_.open(fields, end, handler);
+  auto id = session_.open(fields, stream);
   schedule_flush();
   return id;
 }
 
-void Connection::respond(StreamId id, std::span<const Field> fields, bool end) {
+void Connection::respond(TunnelStream& stream, std::span<const Field> fields, bool end) {
   if (closed_) return;
-  session_.respond(id, fields, end);
+  session_.respond(stream, fields, end);
   schedule_flush();
 }
 
-void Connection::consume(StreamId id, size_t n) {
+void Connection::consume(TunnelStream& stream, size_t n) {
   if (closed_) return;
-  session_.consume(id, n);
-  if (session_.wants_write()) schedule_flush();
+  session_.consume(stream, n);
+  flush_if_wanted();
 }
 
-void Connection::resume(StreamId id) {
+void Connection::resume(TunnelStream& stream) {
   if (closed_) return;
-  session_.resume(id);
+  session_.resume(stream);
+  flush_if_wanted();
+}
+
+void Connection::reset(TunnelStream& stream, ErrorCode code) {
+  if (closed_) return;
+  session_.reset(stream, code);
   schedule_flush();
 }
 
-void Connection::reset(StreamId id, ErrorCode code) {
-  if (closed_) return;
-  session_.reset(id, code);
-  schedule_flush();
+void Connection::detach(TunnelStream& stream) {
+  session_.detach(stream);
+  flush_if_wanted();
 }
 
-void Connection::detach(StreamId id) { session_.detach(id); }
-
-StreamHandler* Connection::on_stream(StreamId id) {
+TunnelStream* Connection::on_stream(StreamId id) {
   return going_away_ ? nullptr : handler_.on_stream(id);
 }
 
@@ -211,12 +215,16 @@ void Connection::go_away() {
 void Connection::close(ErrorCode code, const Error& reason) {
   if (closed_) return;
   if (!session_.finished()) session_.goaway(code);  // else it has been said
-  ByteQueue& plain = buffers_.plain;
-  plain.clear();
-  if (send_pending() && session_.drain(plain, kBatch) && !plain.empty()) {
-    // Best effort: a peer that does not read learns it from the FIN.
-    if (engine_->seal(plain.readable(), unsent_)) engine_->close_notify(unsent_);
-    send_pending();
+  // Best effort: a peer that does not read learns it from the FIN.
+  if (send_pending()) {
+    tls::RecordBatch& batch = buffers_.batch;
+    batch.clear();
+    session_.fill(batch);
+    if (const auto sealed = engine_->seal(batch, unsent_)) {
+      unsent_.append(*sealed);
+      engine_->close_notify(unsent_);
+      send_pending();
+    }
   }
   fail(ErrorCode::kInternalError, reason);
 }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "common/base/bytes.h"
-#include "common/h2/session.h"
+#include "common/h2/tunnel_session.h"
 #include "common/net/socket.h"
 #include "common/tls/engine.h"
 
@@ -15,13 +15,12 @@
 namespace culvert::h2 {
 
 // Scratch memory of one worker, used within a call and never across: so an idle connection holds no
-// buffer.
+// buffer, and a busy one works in memory that is warm.
 struct Buffers {
   Buffers();
   std::unique_ptr<uint8_t[]> input;  // kInputSize bytes of ciphertext from the socket
-  ByteQueue plain;                   // frames on their way out
-  ByteQueue cipher;                  // records on their way out
-  static constexpr size_t kInputSize = 64 * 1024;
+  tls::RecordBatch batch;            // frames on their way out
+  static constexpr size_t kInputSize = 16 * tls::Engine::kMaxRecord;
   [[nodiscard]] MutableBytes input_bytes() const { return {input.get(), kInputSize}; }
 };
 
@@ -29,7 +28,7 @@ struct Buffers {
 class ConnectionHandler {
  public:
   // Server: a request begins; nullptr refuses it.
-  virtual StreamHandler* on_stream(StreamId id) = 0;
+  virtual TunnelStream* on_stream(StreamId id) = 0;
   // No new streams will be taken (GOAWAY came, or the limit of stream ids).
   virtual void on_going_away() = 0;
   // The last call: the transport is closed and every stream has had its on_closed.
@@ -47,23 +46,24 @@ struct Keepalive {
   std::chrono::milliseconds timeout{20'000};
 };
 
-// HTTP/2 over TLS over one socket, driven by the reactor. All output of a turn leaves in one flush
-// at its end: frames of all streams are packed into shared records, and the whole batch into one
-// send.
+// A tunnel: HTTP/2 over TLS over one socket, driven by the reactor. All output of a turn leaves in
+// one flush at its end: frames of all streams share records, and a batch of records is one send.
 //
-// The byte's way out:  StreamHandler::produce (reads the app socket straight into `plain`) →
-// Engine::seal → `cipher` → send.   In:  recv → `input` → Engine::open → Session::feed →
-// StreamHandler::on_data (writes to the app socket).  While the peer does not take our bytes
-// nothing is produced, so the apps feel it.
+// The byte's way out:  TunnelStream::produce (reads the application's socket straight into a record
+// of Buffers::batch) → Engine::seal (where it lies) → send.
+// In:  recv into Buffers::input → Engine::open (where it lies) → TunnelSession::feed →
+// TunnelStream:: on_data (one scattered send to the application's socket for all that came for it).
+// Nothing is copied in between, unless a socket does not take it. While the peer does not take our
+// bytes nothing is produced, so the applications feel it.
 class Connection final : private net::Socket::Observer,
                          private net::TurnHook,
                          private net::TimerEntry,
-                         private SessionHandler,
+                         private TunnelHandler,
                          private tls::PlaintextSink {
  public:
   // After a finished TLS handshake. `handler` and `buffers` outlive the connection.
   Connection(Role role, std::unique_ptr<net::Socket> socket, std::unique_ptr<tls::Engine> engine,
-             const Settings& settings, const Keepalive& keepalive, Buffers& buffers,
+             const TunnelSettings& settings, const Keepalive& keepalive, Buffers& buffers,
              ConnectionHandler& handler);
   ~Connection() override;
   Connection(const Connection&) = delete;
@@ -72,13 +72,13 @@ class Connection final : private net::Socket::Observer,
   // Sends our preface and takes what the handshake left over. Call once.
   void start();
 
-  // Streams, as in Session.
-  Result<StreamId> open(std::span<const Field> fields, bool end, StreamHandler& handler);
-  void respond(StreamId id, std::span<const Field> fields, bool end);
-  void consume(StreamId id, size_t n);
-  void resume(StreamId id);
-  void reset(StreamId id, ErrorCode code);
-  void detach(StreamId id);
+  // Streams, as in TunnelSession.
+  Result<StreamId> open(std::span<const Field> fields, TunnelStream& stream);
+  void respond(TunnelStream& stream, std::span<const Field> fields, bool end);
+  void consume(TunnelStream& stream, size_t n);
+  void resume(TunnelStream& stream);
+  void reset(TunnelStream& stream, ErrorCode code);
+  void detach(TunnelStream& stream);
 
   // Graceful: the connection takes no new streams, those in progress go on, and it closes after the
   // last. A server first gives notice and takes what the client opened before it read that (RFC
@@ -93,8 +93,9 @@ class Connection final : private net::Socket::Observer,
   [[nodiscard]] bool accepts_requests() const { return !closed_ && session_.accepts_requests(); }
   [[nodiscard]] size_t streams() const { return session_.streams(); }
   [[nodiscard]] uint32_t peer_max_streams() const { return session_.peer_max_streams(); }
-  // Of output that the socket did not take, with its memory; an idle connection holds none.
-  [[nodiscard]] size_t held_bytes() const { return unsent_.capacity(); }
+  // Memory of what the socket did not take or the session has not finished with; an idle connection
+  // holds none.
+  [[nodiscard]] size_t held_bytes() const { return unsent_.capacity() + session_.held_bytes(); }
   [[nodiscard]] const tls::Peer& peer() const { return engine_->peer(); }
   [[nodiscard]] net::Reactor& reactor() const { return socket_->reactor(); }
   [[nodiscard]] net::SocketAddress local_address() const { return socket_->local_address(); }
@@ -103,11 +104,10 @@ class Connection final : private net::Socket::Observer,
   void on_ready() override;
   void on_turn() override;
   void on_timer() override;
-  StreamHandler* on_stream(StreamId id) override;
+  TunnelStream* on_stream(StreamId id) override;
   void on_goaway(ErrorCode code, StreamId last) override;
   void on_ping_ack() override;
   void on_shutdown_noticed() override;
-  void on_settings() override {}
   Result<> on_plaintext(MutableBytes plaintext) override;
 
   void read_some();
@@ -115,12 +115,13 @@ class Connection final : private net::Socket::Observer,
   void go_away();
   bool send_pending();
   void schedule_flush();
+  void flush_if_wanted();
   void fail(ErrorCode code, const Error& reason);
 
   const Role role_;
   std::unique_ptr<net::Socket> socket_;
   std::unique_ptr<tls::Engine> engine_;
-  Session session_;
+  TunnelSession session_;
   Keepalive keepalive_;
   Buffers& buffers_;
   ConnectionHandler& handler_;

@@ -3,6 +3,7 @@
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/h2/headers.h"
+#include "common/h2/role.h"
 
 #include <cstdint>
 #include <memory>
@@ -72,8 +73,6 @@ class SessionHandler {
  protected:
   ~SessionHandler() = default;
 };
-
-enum class Role : uint8_t { kClient, kServer };
 
 struct Settings {
   uint32_t stream_window = 4U << 20;       // SETTINGS_INITIAL_WINDOW_SIZE

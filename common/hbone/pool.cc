@@ -35,7 +35,7 @@ size_t TunnelKeyHash::operator()(const TunnelKey& key) const noexcept {
 // One connection, and what the pool knows of it. Shared by the pool and the user connections on it;
 // all on one thread.
 struct Pool::Tunnel final : h2::ConnectionHandler {
-  h2::StreamHandler* on_stream(h2::StreamId /*id*/) override {
+  h2::TunnelStream* on_stream(h2::StreamId /*id*/) override {
     return nullptr;
   }  // servers do not ask
   void on_going_away() override { going_away = true; }
@@ -123,8 +123,8 @@ net::Task<Result<std::shared_ptr<Pool::Tunnel>>> Pool::checkout(const TunnelKey&
 
 // Until a peer's own SETTINGS are here, what its other tunnels say is the best guess: without it, a
 // crowd that waits for a tunnel would be refused by each new one again.
-h2::Settings Pool::settings_for(const Entry& entry) const {
-  h2::Settings settings = options_.settings;
+h2::TunnelSettings Pool::settings_for(const Entry& entry) const {
+  h2::TunnelSettings settings = options_.settings;
   for (const auto& tunnel : entry.tunnels)
     settings.assumed_peer_streams =
         std::min(settings.assumed_peer_streams, tunnel->connection->peer_max_streams());

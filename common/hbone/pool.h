@@ -36,7 +36,7 @@ struct PoolOptions {
   std::chrono::milliseconds unused_timeout = std::chrono::minutes(5);
   size_t max_idle = 500;  // tunnels without streams kept; the longest unused goes first
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);
-  h2::Settings settings;
+  h2::TunnelSettings settings;
   h2::Keepalive keepalive;
 };
 
@@ -84,7 +84,7 @@ class Pool {
   net::Task<Result<std::shared_ptr<Tunnel>>> checkout(const TunnelKey& key, Time deadline);
   net::Task<> establish(TunnelKey key);
   std::shared_ptr<Tunnel> usable(Entry& entry);
-  [[nodiscard]] h2::Settings settings_for(const Entry& entry) const;
+  [[nodiscard]] h2::TunnelSettings settings_for(const Entry& entry) const;
   void sweep();
   void sweep_later();
   void retire(const std::shared_ptr<Tunnel>& tunnel);

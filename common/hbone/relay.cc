@@ -63,46 +63,52 @@ bool Relay::send_prefix() {
 
 // ---- socket → stream
 
-h2::StreamHandler::Produced Relay::produce(MutableBytes to) {
+h2::TunnelStream::Produced Relay::produce(std::span<const iovec> to) {
   if (socket_ended_) return {};
   const net::IoResult got = socket_.recv(to);
   switch (got.status) {
     case net::IoResult::Status::kDone:
       to_stream_.add(got.bytes);
-      return {.bytes = got.bytes};
+      break;
     case net::IoResult::Status::kWouldBlock:
-      want_read_ = true;
-      return {};
+      break;
     case net::IoResult::Status::kEof:
       socket_ended_ = true;
       check_done();
       return {.end = true};
     case net::IoResult::Status::kError:
-      break;
+      receive_failed(got.error);
+      return {};
   }
+  // Readable still, though it did not fill the space: its end is there.
+  want_read_ = !socket_.readable();
+  return {.bytes = got.bytes, .again = !want_read_};
+}
+
+void Relay::receive_failed(int error) {
   socket_ended_ = true;
-  if (!net::is_disconnect(got.error)) error_ = system_error(got.error, "receive");
+  if (!net::is_disconnect(error)) error_ = system_error(error, "receive");
   stream_.reset(h2::ErrorCode::kConnectError);
   done_ = true;
   finished_.wake_all();
-  return {};
 }
 
 // ---- stream → socket
 
-size_t Relay::on_data(Bytes data) {
-  if (write_failed_) return data.size();  // dropped: the application is gone
+size_t Relay::on_data(std::span<const iovec> pieces) {
+  const size_t size = net::total(pieces);
+  if (write_failed_) return size;  // dropped: the application is gone
   if (!prefix_.empty()) {
     want_write_ = true;
     return 0;
   }
-  const net::IoResult sent = socket_.send(data);
+  const net::IoResult sent = socket_.send(pieces);
   if (sent.status == net::IoResult::Status::kError) {
     write_failed(sent.error);
-    return data.size();
+    return size;
   }
   to_socket_.add(sent.bytes);
-  want_write_ = sent.bytes < data.size();
+  want_write_ = sent.bytes < size;
   return sent.bytes;
 }
 

@@ -8,8 +8,8 @@ namespace culvert::hbone {
 
 // Copies between an application's socket and a tunnel stream until both directions have ended.
 //   socket → stream: when the tunnel has room it asks, and the socket is read straight into the
-//   frame. stream → socket: a frame is written to the socket as it arrives; the stream keeps what
-//   does not fit.
+//   records. stream → socket: what came in one read of the tunnel is written to the socket at once;
+//   the stream keeps what does not fit.
 // FIN ↔ END_STREAM, after every byte before it. A reset on one side becomes a reset on the other
 // (RFC 9113 section 8.5: CONNECT_ERROR; any RST_STREAM or a lost tunnel resets the socket).
 class Relay final : private net::Socket::Observer, private Stream::Observer {
@@ -28,11 +28,12 @@ class Relay final : private net::Socket::Observer, private Stream::Observer {
 
  private:
   void on_ready() override;
-  size_t on_data(Bytes data) override;
+  size_t on_data(std::span<const iovec> pieces) override;
   void on_end() override;
   void on_reset(const Error& error) override;
-  h2::StreamHandler::Produced produce(MutableBytes to) override;
+  h2::TunnelStream::Produced produce(std::span<const iovec> to) override;
   bool send_prefix();
+  void receive_failed(int error);
   void write_failed(int error);
   void check_done();
 

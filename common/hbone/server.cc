@@ -46,9 +46,9 @@ void Server::close(h2::ErrorCode code, const Error& reason) {
   if (connection_ != nullptr) connection_->close(code, reason);
 }
 
-h2::StreamHandler* Server::on_stream(h2::StreamId id) {
+h2::TunnelStream* Server::on_stream(h2::StreamId /*id*/) {
   auto stream = std::make_unique<Stream>(*connection_);
-  h2::StreamHandler& handler = stream->accept(id);
+  h2::TunnelStream& handler = stream->accept();
   streams_.spawn(serve_(std::move(stream), connection_->peer()));
   return &handler;
 }

@@ -12,7 +12,7 @@
 namespace culvert::hbone {
 
 struct ServerOptions {
-  h2::Settings settings{.max_header_list = 65536, .max_concurrent_streams = 200};
+  h2::TunnelSettings settings{.max_header_list = 65536, .max_concurrent_streams = 200};
   h2::Keepalive keepalive;
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(15);
 };
@@ -37,7 +37,7 @@ class Server final : private h2::ConnectionHandler {
   void close(h2::ErrorCode code, const Error& reason);
 
  private:
-  h2::StreamHandler* on_stream(h2::StreamId id) override;
+  h2::TunnelStream* on_stream(h2::StreamId id) override;
   void on_going_away() override {}
   void on_closed(const Error& reason) override;
 

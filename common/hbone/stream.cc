@@ -2,6 +2,7 @@
 
 #include "common/h2/errors.h"
 
+#include <algorithm>
 #include <string>
 
 namespace culvert::hbone {
@@ -29,21 +30,19 @@ Stream::Stream(h2::Connection& connection)
     : connection_(&connection), changed_(connection.reactor()) {}
 
 Stream::~Stream() {
-  if (connection_ == nullptr || id_ < 0) return;
-  // A refusal is on its way, with a reset of its own behind it; another would overtake it.
-  if (!refused_) connection_->reset(id_, h2::ErrorCode::kCancel);
-  connection_->detach(id_);
+  // What is not over is reset, unless a refusal is on its way, which has a reset behind it.
+  if (connection_ != nullptr && opened_) connection_->detach(*this);
 }
 
 Result<> Stream::open(std::span<const h2::Field> fields) {
-  auto id = connection_->open(fields, false, *this);
+  const auto id = connection_->open(fields, *this);
   if (!id) return id.error();
-  id_ = *id;
+  opened_ = true;
   return {};
 }
 
-h2::StreamHandler& Stream::accept(h2::StreamId id) {
-  id_ = id;
+h2::TunnelStream& Stream::accept() {
+  opened_ = true;
   return *this;
 }
 
@@ -57,8 +56,8 @@ net::Task<Result<const h2::Head*>> Stream::head(Time deadline) {
 
 void Stream::respond(std::span<const h2::Field> fields, bool end) {
   if (connection_ == nullptr) return;
-  connection_->respond(id_, fields, end);
-  refused_ = output_ended_ = end;
+  connection_->respond(*this, fields, end);
+  output_ended_ = end;
 }
 
 void Stream::attach(Observer* observer) {
@@ -71,20 +70,21 @@ void Stream::attach(Observer* observer) {
 void Stream::take_input() {
   if (observer_ == nullptr) return;
   if (!kept_.empty()) {
-    const size_t taken = observer_->on_data(kept_.readable());
+    const iovec all{kept_.readable().data(), kept_.size()};
+    const size_t taken = observer_->on_data({&all, 1});
     kept_.consume(taken);
     kept_.shrink();
-    if (taken > 0 && connection_ != nullptr) connection_->consume(id_, taken);
+    if (taken > 0 && connection_ != nullptr) connection_->consume(*this, taken);
   }
   deliver_end();
 }
 
 void Stream::more_output() {
-  if (connection_ != nullptr && !output_ended_) connection_->resume(id_);
+  if (connection_ != nullptr && !output_ended_) connection_->resume(*this);
 }
 
 void Stream::reset(h2::ErrorCode code) {
-  if (connection_ != nullptr) connection_->reset(id_, code);
+  if (connection_ != nullptr) connection_->reset(*this, code);
 }
 
 // ---- from the session
@@ -94,11 +94,15 @@ void Stream::on_head(h2::Head head, bool /*end*/) {
   changed_.wake_all();
 }
 
-void Stream::on_data(Bytes data) {
+void Stream::on_data(std::span<const iovec> pieces) {
   size_t taken = 0;
-  if (observer_ != nullptr && kept_.empty()) taken = observer_->on_data(data);
-  kept_.append(data.subspan(taken));
-  if (taken > 0 && connection_ != nullptr) connection_->consume(id_, taken);
+  if (observer_ != nullptr && kept_.empty()) taken = observer_->on_data(pieces);
+  if (taken > 0 && connection_ != nullptr) connection_->consume(*this, taken);
+  for (const iovec& piece : pieces) {
+    const size_t skip = std::min(taken, piece.iov_len);
+    taken -= skip;
+    kept_.append({static_cast<const uint8_t*>(piece.iov_base) + skip, piece.iov_len - skip});
+  }
 }
 
 void Stream::on_end() {
@@ -127,7 +131,7 @@ void Stream::deliver_end() {
   }
 }
 
-h2::StreamHandler::Produced Stream::produce(MutableBytes to) {
+h2::TunnelStream::Produced Stream::produce(std::span<const iovec> to) {
   if (observer_ == nullptr) return {};
   const Produced produced = observer_->produce(to);
   output_ended_ |= produced.end;

@@ -18,20 +18,20 @@ namespace culvert::hbone {
 // Bytes go through an Observer: what it does not take at once is kept here, and the peer's window
 // stays closed by that much. Without an observer everything is kept, so nothing is lost between the
 // head and attach().
-class Stream final : private h2::StreamHandler {
+class Stream final : private h2::TunnelStream {
  public:
   class Observer {
    public:
-    // Takes from the front of `data` what it can now; returns how much. The rest comes again after
-    // Stream::take_input().
-    virtual size_t on_data(Bytes data) = 0;
+    // Takes from the front of `pieces`, which follow each other, what it can now; returns how many
+    // bytes. The rest comes again after Stream::take_input().
+    virtual size_t on_data(std::span<const iovec> pieces) = 0;
     // Clean end of input, after all data.
     virtual void on_end() = 0;
     // The stream is gone before its time, after all data that came first; last call. `error` says
     // why.
     virtual void on_reset(const Error& error) = 0;
-    // See h2::StreamHandler::produce. Stream::more_output() asks for another call.
-    virtual h2::StreamHandler::Produced produce(MutableBytes to) = 0;
+    // See h2::TunnelStream::produce. Stream::more_output() asks for another call.
+    virtual h2::TunnelStream::Produced produce(std::span<const iovec> to) = 0;
 
    protected:
     ~Observer() = default;
@@ -46,7 +46,7 @@ class Stream final : private h2::StreamHandler {
   // Client: sends the request head. Error: the connection takes no streams (retry on another one).
   Result<> open(std::span<const h2::Field> fields);
   // Server: the stream that ConnectionHandler::on_stream announced.
-  h2::StreamHandler& accept(h2::StreamId id);
+  h2::TunnelStream& accept();
 
   // The peer's head, when it has come. Errors: kStreamReset, kRefused, kConnectionLost, kTimedOut.
   net::Task<Result<const h2::Head*>> head(Time deadline);
@@ -66,22 +66,20 @@ class Stream final : private h2::StreamHandler {
 
  private:
   void on_head(h2::Head head, bool end) override;
-  void on_data(Bytes data) override;
-  void on_trailers(h2::Head /*trailers*/) override {}  // a tunnel has none; RFC 9113 section 8.5
+  void on_data(std::span<const iovec> pieces) override;
   void on_end() override;
   void on_closed(h2::ErrorCode code) override;
-  Produced produce(MutableBytes to) override;
+  Produced produce(std::span<const iovec> to) override;
   void deliver_end();
 
   h2::Connection* connection_;  // null once the stream is closed
-  h2::StreamId id_ = -1;
+  bool opened_ = false;
   Observer* observer_ = nullptr;
   std::optional<h2::Head> head_;
   ByteQueue kept_;
   bool input_ended_ = false;
   bool output_ended_ = false;
   bool end_delivered_ = false;
-  bool refused_ = false;          // answered without opening the pipe
   std::optional<Error> failure_;  // closed before both directions were over
   net::Event changed_;
 };

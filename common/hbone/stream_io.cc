@@ -64,14 +64,17 @@ void StreamIo::reset() {
   written_.wake_all();
 }
 
-size_t StreamIo::on_data(Bytes data) {
-  const size_t n = std::min(data.size(), reading_.size());
-  if (n == 0) return 0;
-  std::copy_n(data.begin(), n, reading_.begin());
-  reading_ = reading_.subspan(n);
-  read_bytes_ += n;
-  readable_.wake_all();
-  return n;
+size_t StreamIo::on_data(std::span<const iovec> pieces) {
+  size_t taken = 0;
+  for (const iovec& piece : pieces) {
+    const size_t n = std::min(piece.iov_len, reading_.size());
+    std::copy_n(static_cast<const uint8_t*>(piece.iov_base), n, reading_.begin());
+    reading_ = reading_.subspan(n);
+    taken += n;
+  }
+  read_bytes_ += taken;
+  if (taken > 0) readable_.wake_all();
+  return taken;
 }
 
 void StreamIo::on_end() {
@@ -85,14 +88,18 @@ void StreamIo::on_reset(const Error& error) {
   written_.wake_all();
 }
 
-h2::StreamHandler::Produced StreamIo::produce(MutableBytes to) {
-  const size_t n = std::min(to.size(), writing_.size());
-  std::copy_n(writing_.begin(), n, to.begin());
-  writing_ = writing_.subspan(n);
+h2::TunnelStream::Produced StreamIo::produce(std::span<const iovec> to) {
+  size_t given = 0;
+  for (const iovec& part : to) {
+    const size_t n = std::min(part.iov_len, writing_.size());
+    std::copy_n(writing_.begin(), n, static_cast<uint8_t*>(part.iov_base));
+    writing_ = writing_.subspan(n);
+    given += n;
+  }
   const bool end = finish_ && writing_.empty();
   if (writing_.empty()) written_.wake_all();
   finished_ |= end;
-  return {.bytes = n, .end = end};
+  return {.bytes = given, .end = end};
 }
 
 }  // namespace culvert::hbone

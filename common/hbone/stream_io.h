@@ -22,10 +22,10 @@ class StreamIo final : public net::ByteStream, private Stream::Observer {
   void reset() override;
 
  private:
-  size_t on_data(Bytes data) override;
+  size_t on_data(std::span<const iovec> pieces) override;
   void on_end() override;
   void on_reset(const Error& error) override;
-  h2::StreamHandler::Produced produce(MutableBytes to) override;
+  h2::TunnelStream::Produced produce(std::span<const iovec> to) override;
 
   std::unique_ptr<Stream> stream_;
   MutableBytes reading_;  // where a pending read wants its bytes

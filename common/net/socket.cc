@@ -15,12 +15,12 @@ namespace {
 
 constexpr uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
 
+}  // namespace
+
 size_t total(std::span<const iovec> parts) {
   return std::accumulate(parts.begin(), parts.end(), size_t{0},
                          [](size_t sum, const iovec& part) { return sum + part.iov_len; });
 }
-
-}  // namespace
 
 Socket::Socket(Reactor& reactor, Fd fd) : reactor_(reactor), fd_(std::move(fd)), changed_(reactor) {
   if (!reactor_.add(fd_.get(), kEvents, *this))

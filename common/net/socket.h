@@ -22,6 +22,9 @@ struct IoResult {
   [[nodiscard]] bool done() const { return status == Status::kDone; }
 };
 
+// Bytes of all parts together.
+[[nodiscard]] size_t total(std::span<const iovec> parts);
+
 // A connected TCP socket, registered once with the reactor (edge-triggered), used in one of two
 // ways: by coroutines (ByteStream), or by a state machine that moves bytes (an Observer with
 // recv/send), never both at a time. Closes on destruction; if input was left unread the kernel

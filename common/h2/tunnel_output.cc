@@ -1,0 +1,105 @@
+// TunnelSession: what leaves.
+#include "common/h2/tunnel_session.h"
+
+#include <algorithm>
+
+namespace culvert::h2 {
+namespace {
+
+// Where less than this is left of a record, a new one begins: a frame that carries next to nothing
+// costs as much as any other.
+constexpr size_t kLeastPayload = 1024;
+constexpr uint8_t kMaxAppetite = tls::RecordBatch::kFullRecords;
+// Of bulk, per batch, while there are other streams: what one of them wants to say next waits
+// behind no more than this and what the kernel has not sent.
+constexpr size_t kSharedBatch = 4 * tls::RecordBatch::kPlain;
+
+}  // namespace
+
+void TunnelSession::fill(tls::RecordBatch& batch) {
+  fill_control(batch);
+  while (control_.empty()) {
+    TunnelStream* stream = next_ready(batch);
+    if (stream == nullptr || !fill_data(batch, *stream)) break;
+    fill_control(batch);
+  }
+  if (control_.empty()) tell_closed();
+}
+
+void TunnelSession::fill_control(tls::RecordBatch& batch) {
+  while (!control_.empty()) {
+    const MutableBytes space = batch.prepare(1);
+    if (space.empty()) return;
+    const size_t n = std::min(space.size(), control_.size());
+    std::copy_n(control_.readable().begin(), n, space.begin());
+    batch.commit(n);
+    control_.consume(n);
+  }
+  control_.shrink();
+  queued_ = acknowledgements_ = 0;
+}
+
+TunnelStream* TunnelSession::next_ready(const tls::RecordBatch& batch) {
+  if (send_window_ <= 0) return nullptr;
+  if (!light_.empty()) return &light_.front();
+  if (bulk_.empty()) return nullptr;
+  const bool alone = streams_.size() == 1;
+  return alone || batch.plain_bytes() < kSharedBatch ? &bulk_.front() : nullptr;
+}
+
+void TunnelSession::schedule(TunnelStream& stream) {
+  if (stream.id_ == 0 || !stream.can_produce_ || stream.output_ended_ || stream.closing_) return;
+  if (stream.send_window_ <= 0 || stream.is_linked()) return;
+  (stream.appetite_ > 1 ? bulk_ : light_).push_back(stream);
+}
+
+// The application's bytes are read into the records: each part of `to` lies behind the space of
+// the DATA header that will describe it. False: the batch has no room.
+bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
+  std::array<MutableBytes, kMaxAppetite> spaces;
+  std::array<iovec, kMaxAppetite> to;
+  const size_t given =
+      batch.prepare(kFrameHeaderSize + kLeastPayload, std::span(spaces).first(stream.appetite_));
+  if (given == 0) return false;
+  const auto allowed = static_cast<size_t>(std::min(stream.send_window_, send_window_));
+  size_t offered = 0, parts = 0;
+  while (parts < given && offered < allowed) {
+    const size_t room = spaces[parts].size() - kFrameHeaderSize;
+    const size_t n = std::min({room, size_t{peer_max_frame_size_}, allowed - offered});
+    to[parts] = {spaces[parts].data() + kFrameHeaderSize, n};
+    offered += n;
+    ++parts;
+    if (n < room) break;  // the next record begins where this one is full
+  }
+
+  stream.unlink();
+  const TunnelStream::Produced produced = stream.produce(std::span(to).first(parts));
+  const bool end = produced.end && !stream.closing_;
+  size_t left = produced.bytes;
+  for (size_t i = 0; i < parts && (left > 0 || (i == 0 && end)); ++i) {
+    const size_t n = std::min(left, to[i].iov_len);
+    left -= n;
+    const FrameHeader header{.length = static_cast<uint32_t>(n),
+                             .type = FrameType::kData,
+                             .flags = end && left == 0 ? flags::kEndStream : uint8_t{0},
+                             .stream = stream.id_};
+    header.write(spaces[i].data());
+    batch.commit(kFrameHeaderSize + n);
+  }
+  stream.send_window_ -= static_cast<int64_t>(produced.bytes);
+  send_window_ -= static_cast<int64_t>(produced.bytes);
+  if (end) {
+    stream.output_ended_ = true;
+    close_if_over(stream);
+    return true;
+  }
+  // As much as was asked for: there is more, and more of it at a time.
+  const bool filled = produced.bytes == offered;
+  stream.can_produce_ = filled || produced.again;
+  stream.appetite_ =
+      filled ? std::min<uint8_t>(kMaxAppetite, static_cast<uint8_t>(2 * parts)) : uint8_t{1};
+  schedule(stream);
+  return true;
+}
+
+}  // namespace culvert::h2

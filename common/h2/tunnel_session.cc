@@ -1,0 +1,195 @@
+#include "common/h2/tunnel_session.h"
+
+#include "common/h2/errors.h"
+#include "common/h2/tunnel_pings.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+namespace culvert::h2 {
+namespace {
+
+// RFC 9113 section 6.8: the last stream of a GOAWAY that only gives notice.
+constexpr StreamId kNoticeId = std::numeric_limits<StreamId>::max();
+
+}  // namespace
+
+TunnelSession::TunnelSession(Role role, const TunnelSettings& settings, TunnelHandler& handler)
+    : role_(role),
+      settings_(settings),
+      handler_(handler),
+      reader_(settings.max_frame_size, role == Role::kServer),
+      decoder_(settings.max_header_list),
+      peer_max_streams_(settings.assumed_peer_streams),
+      receive_window_(std::max(settings.connection_window, kDefaultWindow)),
+      window_(std::min(settings.initial_window, settings.max_window)) {
+  if (role == Role::kClient) control_.append(as_bytes(kPreface));
+  ByteQueue payload;
+  append_setting(payload, Setting::kInitialWindowSize, window_);
+  append_setting(payload, Setting::kMaxFrameSize, settings.max_frame_size);
+  append_setting(payload, Setting::kMaxHeaderListSize, settings.max_header_list);
+  if (role == Role::kClient) append_setting(payload, Setting::kEnablePush, 0);
+  if (settings.max_concurrent_streams)
+    append_setting(payload, Setting::kMaxConcurrentStreams, *settings.max_concurrent_streams);
+  append_frame(control_,
+               {.length = static_cast<uint32_t>(payload.size()), .type = FrameType::kSettings},
+               payload.readable());
+  if (receive_window_ > kDefaultWindow)
+    append_window_update(control_, 0, static_cast<uint32_t>(receive_window_ - kDefaultWindow));
+}
+
+TunnelSession::~TunnelSession() = default;
+
+// ---- streams
+
+TunnelStream* TunnelSession::find(StreamId id) {
+  const auto found = streams_.find(id);
+  return found == streams_.end() ? nullptr : found->second;
+}
+
+bool TunnelSession::was_used(StreamId id) const {
+  if (id % 2 == 0) return false;
+  return role_ == Role::kClient ? id < next_id_ : id <= last_peer_stream_;
+}
+
+void TunnelSession::add(StreamId id, TunnelStream& stream) {
+  stream.id_ = id;
+  stream.send_window_ = peer_initial_window_;
+  stream.window_ = window_;
+  // Until the peer has our SETTINGS it may use the default.
+  stream.receive_window_ = std::max(window_, kDefaultWindow);
+  streams_.emplace(id, &stream);
+}
+
+void TunnelSession::forget(TunnelStream& stream) {
+  if (stream.is_linked()) stream.unlink();
+  if (gathered_for_ == &stream) gathered_for_ = nullptr, gathered_count_ = 0;
+  if (data_stream_ == &stream) data_stream_ = nullptr;
+  streams_.erase(stream.id_);
+  stream.id_ = 0;
+}
+
+void TunnelSession::remove(TunnelStream& stream, ErrorCode code) {
+  forget(stream);
+  stream.on_closed(code);
+}
+
+// Called where callbacks are not expected: the stream learns it in fill().
+void TunnelSession::close_later(TunnelStream& stream, ErrorCode code) {
+  if (stream.closing_) return;
+  stream.closing_ = code;
+  if (stream.is_linked()) stream.unlink();
+  closing_.push_back(stream);
+}
+
+void TunnelSession::tell_closed() {
+  while (!closing_.empty()) {
+    TunnelStream& stream = closing_.front();
+    remove(stream, *stream.closing_);
+  }
+}
+
+void TunnelSession::close_if_over(TunnelStream& stream) {
+  if (!stream.input_ended_ || !stream.output_ended_ || stream.closing_) return;
+  forced_resets_ = std::max(0, forced_resets_ - 1);
+  remove(stream, ErrorCode::kNoError);
+}
+
+void TunnelSession::queue_reset(TunnelStream& stream, ErrorCode code) {
+  if (stream.closing_) return;
+  append_rst_stream(control_, stream.id_, code);
+  close_later(stream, code);
+}
+
+Result<StreamId> TunnelSession::open(std::span<const Field> fields, TunnelStream& stream) {
+  if (!accepts_requests()) return Error(Errc::kGoingAway);
+  if (streams_.size() >= peer_max_streams_)
+    return Error(Errc::kRefused, "as many streams as the peer takes are open");
+  const StreamId id = next_id_;
+  next_id_ += 2;
+  add(id, stream);
+  ByteQueue block;
+  encoder_.encode(fields, block);
+  append_header_block(control_, id, false, block.readable(), peer_max_frame_size_);
+  return id;
+}
+
+void TunnelSession::respond(TunnelStream& stream, std::span<const Field> fields, bool end) {
+  if (stream.id_ == 0 || stream.closing_ || stream.output_ended_) return;
+  ByteQueue block;
+  encoder_.encode(fields, block);
+  append_header_block(control_, stream.id_, end, block.readable(), peer_max_frame_size_);
+  stream.answered_ = true;
+  if (!end) return;
+  stream.output_ended_ = true;
+  if (stream.input_ended_) {
+    forced_resets_ = std::max(0, forced_resets_ - 1);
+    return close_later(stream, ErrorCode::kNoError);
+  }
+  // RFC 9113 section 8.1: the answer is complete without the rest of the request.
+  queue_reset(stream, ErrorCode::kNoError);
+}
+
+void TunnelSession::consume(TunnelStream& stream, size_t n) {
+  if (stream.id_ == 0 || stream.input_ended_ || stream.closing_) return;
+  stream.unreturned_ += static_cast<uint32_t>(n);
+  if (stream.unreturned_ < stream.window_ / 2) return;
+  const uint32_t grown = window_ - stream.window_;
+  append_window_update(control_, stream.id_, stream.unreturned_ + grown);
+  stream.receive_window_ += stream.unreturned_ + grown;
+  stream.window_ = window_;
+  stream.unreturned_ = 0;
+}
+
+void TunnelSession::resume(TunnelStream& stream) {
+  stream.can_produce_ = true;
+  schedule(stream);
+}
+
+void TunnelSession::reset(TunnelStream& stream, ErrorCode code) {
+  if (stream.id_ != 0) queue_reset(stream, code);
+}
+
+void TunnelSession::detach(TunnelStream& stream) {
+  if (stream.id_ == 0) return;
+  queue_reset(stream, ErrorCode::kCancel);
+  forget(stream);
+}
+
+// ---- the connection
+
+void TunnelSession::ping() { append_ping(control_, false, pings::kKeepalive); }
+
+void TunnelSession::notify_shutdown() {
+  if (role_ != Role::kServer) return;
+  append_goaway(control_, kNoticeId, ErrorCode::kNoError);
+  append_ping(control_, false, pings::kShutdown);
+}
+
+void TunnelSession::goaway(ErrorCode code) {
+  append_goaway(control_, last_peer_stream_, code);
+  goaway_sent_ = true;
+}
+
+void TunnelSession::fail(ErrorCode code) {
+  failed_ = true;
+  // One by one: a stream's owner may detach another.
+  while (!streams_.empty()) remove(*streams_.begin()->second, code);
+}
+
+bool TunnelSession::accepts_requests() const {
+  return role_ == Role::kClient && !failed_ && !goaway_sent_ && !goaway_received_ &&
+         next_id_ < std::numeric_limits<StreamId>::max() - 1;
+}
+
+bool TunnelSession::wants_write() const {
+  if (!control_.empty() || !closing_.empty()) return true;
+  return send_window_ > 0 && (!light_.empty() || !bulk_.empty());
+}
+
+bool TunnelSession::finished() const {
+  return (goaway_sent_ || goaway_received_) && streams_.empty() && control_.empty();
+}
+
+}  // namespace culvert::h2

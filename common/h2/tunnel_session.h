@@ -1,0 +1,197 @@
+#pragma once
+
+#include "common/base/bytes.h"
+#include "common/base/clock.h"
+#include "common/base/result.h"
+#include "common/h2/frame_reader.h"
+#include "common/h2/headers.h"
+#include "common/h2/hpack.h"
+#include "common/h2/role.h"
+#include "common/h2/tunnel_stream.h"
+#include "common/tls/record_batch.h"
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+// HTTP/2 (RFC 9113) for tunnels, without I/O: what HBONE needs and nothing else, made for moving
+// bytes. Received DATA is handed on as it arrives, wherever frames begin and end; output is read
+// from applications straight into TLS records; a stream is one object; an idle session holds no
+// buffer. General HTTP/2, as the waypoint's requests need it, is h2::Session.
+namespace culvert::h2 {
+
+// Told about the connection. Called from feed() only.
+class TunnelHandler {
+ public:
+  // Server: a request begins; its head follows. nullptr refuses it (REFUSED_STREAM).
+  virtual TunnelStream* on_stream(StreamId id) = 0;
+  virtual void on_goaway(ErrorCode code, StreamId last) = 0;
+  virtual void on_ping_ack() = 0;  // of ping()
+  // Server: the peer has read notify_shutdown(), and whatever it sent before is here.
+  virtual void on_shutdown_noticed() = 0;
+
+ protected:
+  ~TunnelHandler() = default;
+};
+
+struct TunnelSettings {
+  // SETTINGS_INITIAL_WINDOW_SIZE, and how far a stream's window grows as the measured need does.
+  uint32_t initial_window = 256U << 10;
+  uint32_t max_window = 4U << 20;
+  // Returned when bytes arrive, so a stalled stream does not stall the others: bounds only what is
+  // on the way.
+  uint32_t connection_window = 16U << 20;
+  uint32_t max_frame_size = 1U << 20;
+  uint32_t max_header_list = 16384;
+  std::optional<uint32_t> max_concurrent_streams;  // announced and enforced; server
+  uint32_t assumed_peer_streams = 100;             // until the peer's SETTINGS; client
+};
+
+// Limits, beyond which the peer floods us and the connection ends with ENHANCE_YOUR_CALM: 1,000
+// acknowledgements (SETTINGS, PING) that it makes us send and does not read; 10,000 frames in all;
+// 1,000 DATA frames in a row that carry nothing; 1,000 streams that it reset before we answered, or
+// that its errors made us reset, beyond those that ended well; 64 CONTINUATION frames for one head.
+class TunnelSession final : private FrameSink {
+ public:
+  TunnelSession(Role role, const TunnelSettings& settings, TunnelHandler& handler);
+  ~TunnelSession();
+  TunnelSession(const TunnelSession&) = delete;
+  TunnelSession& operator=(const TunnelSession&) = delete;
+
+  // Takes all of `bytes`, which stay where they are until end_of_input(). Error: the peer broke the
+  // protocol or flooded us; GOAWAY is queued, fill once more and close.
+  Result<> feed(MutableBytes bytes);
+  // What was fed is about to go: the rest of it is handed on. After each read.
+  void end_of_input();
+  // Frames into `batch`, control frames first, then streams that have little to say, then the
+  // others in turn. Stops when the batch is full, or, where bulk could keep others waiting, sooner.
+  void fill(tls::RecordBatch& batch);
+  [[nodiscard]] bool wants_write() const;
+  // GOAWAY was sent (not only the notice) and no stream is left.
+  [[nodiscard]] bool finished() const;
+
+  // Client. Errors: kGoingAway after GOAWAY or when stream ids ran out; kRefused beyond the peer's
+  // limit of streams.
+  Result<StreamId> open(std::span<const Field> fields, TunnelStream& stream);
+  // Server: the response head; with `end` the stream's output is over, and a request that is still
+  // being sent is stopped with RST_STREAM(NO_ERROR) behind it.
+  void respond(TunnelStream& stream, std::span<const Field> fields, bool end);
+  // `n` bytes of on_data were taken.
+  void consume(TunnelStream& stream, size_t n);
+  // produce() has something again.
+  void resume(TunnelStream& stream);
+  void reset(TunnelStream& stream, ErrorCode code);
+  // No more callbacks for this stream; the session forgets it unless it was reset or had ended.
+  void detach(TunnelStream& stream);
+
+  void ping();
+  // Server. Graceful shutdown, first step (RFC 9113 section 6.8): see Session::notify_shutdown.
+  void notify_shutdown();
+  // Second step, or at once: GOAWAY with the last stream taken. Streams in progress go on.
+  void goaway(ErrorCode code);
+  // The transport is gone: on_closed(code) for every stream.
+  void fail(ErrorCode code);
+
+  [[nodiscard]] size_t streams() const { return streams_.size(); }
+  [[nodiscard]] uint32_t peer_max_streams() const { return peer_max_streams_; }
+  [[nodiscard]] bool accepts_requests()
+      const;  // client: open() would work, now or after others end
+  [[nodiscard]] size_t held_bytes() const {
+    return control_.capacity() + block_.capacity() + reader_.held_bytes();
+  }
+
+ private:
+  using StreamList = net::intrusive::list<TunnelStream, net::intrusive::constant_time_size<false>>;
+
+  // ---- input (tunnel_input.cc)
+  Result<> on_frame_header(const FrameHeader& header) override;
+  Result<> on_data_piece(MutableBytes piece) override;
+  Result<> on_data_end(const FrameHeader& header, size_t overhead) override;
+  Result<> on_frame(const FrameHeader& header, Bytes payload) override;
+  Result<> begin_data(const FrameHeader& header);
+  Result<> take_headers(const FrameHeader& header, Bytes payload);
+  Result<> take_continuation(const FrameHeader& header, Bytes payload);
+  Result<> take_block(Bytes block);
+  Result<> take_request(DecodedHead decoded, bool end);
+  Result<> take_head_of(TunnelStream& stream, DecodedHead decoded, bool end);
+  Result<> take_settings(const FrameHeader& header, Bytes payload);
+  Result<> apply_setting(Setting id, uint32_t value);
+  Result<> take_ping(const FrameHeader& header, Bytes payload);
+  Result<> take_goaway(Bytes payload);
+  Result<> take_window_update(const FrameHeader& header, Bytes payload);
+  Result<> take_rst_stream(const FrameHeader& header, Bytes payload);
+  void end_input_of(TunnelStream& stream);
+  void hand_on();
+  Result<> reset_by_error(TunnelStream& stream, ErrorCode code);
+  Result<> forced_reset();
+  Result<> break_off(ErrorCode code, const char* what);
+  Result<> flood();
+
+  // ---- output (tunnel_output.cc)
+  void fill_control(tls::RecordBatch& batch);
+  bool fill_data(tls::RecordBatch& batch, TunnelStream& stream);
+  void schedule(TunnelStream& stream);
+  [[nodiscard]] TunnelStream* next_ready(const tls::RecordBatch& batch);
+
+  // ---- streams (tunnel_session.cc)
+  TunnelStream* find(StreamId id);
+  void add(StreamId id, TunnelStream& stream);
+  void close_if_over(TunnelStream& stream);
+  void forget(TunnelStream& stream);
+  void remove(TunnelStream& stream, ErrorCode code);
+  void tell_closed();
+  void queue_reset(TunnelStream& stream, ErrorCode code);
+  void close_later(TunnelStream& stream, ErrorCode code);
+  [[nodiscard]] bool was_used(StreamId id) const;
+  void measure();
+  void measured();
+  Result<> count_queued(bool acknowledgement);
+
+  const Role role_;
+  const TunnelSettings settings_;
+  TunnelHandler& handler_;
+  FrameReader reader_;
+  HeadEncoder encoder_;
+  HeadDecoder decoder_;
+  boost::unordered_flat_map<StreamId, TunnelStream*> streams_;
+
+  // ---- input
+  TunnelStream* data_stream_ = nullptr;   // of the DATA frame that is arriving; null: nobody's
+  TunnelStream* gathered_for_ = nullptr;  // whose pieces are to be handed on
+  std::array<iovec, 64> gathered_;
+  size_t gathered_count_ = 0;
+  ByteQueue block_;            // a header block in several frames
+  StreamId block_stream_ = 0;  // whose; 0: none is open
+  bool block_end_ = false;     // with END_STREAM
+  int continuations_ = 0;
+  StreamId last_peer_stream_ = 0;
+  int useless_ = 0, forced_resets_ = 0;
+  bool settings_received_ = false;
+
+  // ---- output
+  ByteQueue control_;                         // whole frames, in order
+  size_t queued_ = 0, acknowledgements_ = 0;  // frames the peer caused, since control_ was empty
+  StreamList light_, bulk_;                   // that can produce now
+  StreamList closing_;                        // reset: told once the reset is on its way
+  int64_t send_window_ = kDefaultWindow;
+  int64_t peer_initial_window_ = kDefaultWindow;
+  uint32_t peer_max_frame_size_ = kDefaultMaxFrameSize;
+  uint32_t peer_max_streams_;
+  StreamId next_id_ = 1;
+
+  // ---- the connection
+  int64_t receive_window_;                 // what the peer may still send
+  uint32_t unreturned_ = 0;                // of it, arrived
+  uint32_t window_;                        // what streams' windows are kept at
+  uint64_t received_ = 0;                  // bytes of DATA
+  std::optional<uint64_t> measured_from_;  // received_ when the PING that measures left
+  uint64_t measure_at_ = 0;                // received_ from which on to measure again
+  bool goaway_sent_ = false;               // other than the notice
+  bool goaway_received_ = false;
+  bool failed_ = false;
+};
+
+}  // namespace culvert::h2
