@@ -12,7 +12,7 @@ constexpr int kStepsPerTurn = 4;  // then other connections have their turn
 Buffers::Buffers() : input(std::make_unique_for_overwrite<uint8_t[]>(kInputSize)) {}
 
 Connection::Connection(Role role, std::unique_ptr<net::Socket> socket,
-                       std::unique_ptr<tls::Engine> engine, const Settings& settings,
+                       std::unique_ptr<tls::Engine> engine, const TunnelSettings& settings,
                        const Keepalive& keepalive, Buffers& buffers, ConnectionHandler& handler)
     : role_(role),
       socket_(std::move(socket)),
@@ -78,7 +78,11 @@ void Connection::read_some() {
   flush_if_wanted();
 }
 
-Result<> Connection::on_plaintext(MutableBytes plaintext) { return session_.feed(plaintext); }
+Result<> Connection::on_plaintext(MutableBytes plaintext) {
+  auto r = session_.feed(plaintext);
+  session_.end_of_input();
+  return r;
+}
 
 // ---- output
 
@@ -132,11 +136,11 @@ void Connection::flush() {
 
 // ---- streams
 
-Result<StreamId> Connection::open(std::span<const Field> fields, TunnelStream& stream) {
+Result<> Connection::open(std::span<const Field> fields, TunnelStream& stream) {
   if (closed_) return Error(Errc::kGoingAway);
-  auto id = session_.open(fields, stream);
+  auto opened = session_.open(fields, stream);
   schedule_flush();
-  return id;
+  return opened;
 }
 
 void Connection::respond(TunnelStream& stream, std::span<const Field> fields, bool end) {
@@ -168,9 +172,7 @@ void Connection::detach(TunnelStream& stream) {
   flush_if_wanted();
 }
 
-TunnelStream* Connection::on_stream(StreamId id) {
-  return going_away_ ? nullptr : handler_.on_stream(id);
-}
+bool Connection::on_stream(StreamId id) { return !going_away_ && handler_.on_stream(id); }
 
 void Connection::on_goaway(ErrorCode /*code*/, StreamId /*last*/) { handler_.on_going_away(); }
 

@@ -27,8 +27,8 @@ struct Buffers {
 // Told about a connection. Called from the reactor; may not destroy the connection within the call.
 class ConnectionHandler {
  public:
-  // Server: a request begins; nullptr refuses it.
-  virtual TunnelStream* on_stream(StreamId id) = 0;
+  // Server: a request begins. True: it was given its stream by accept(); false refuses it.
+  virtual bool on_stream(StreamId id) = 0;
   // No new streams will be taken (GOAWAY came, or the limit of stream ids).
   virtual void on_going_away() = 0;
   // The last call: the transport is closed and every stream has had its on_closed.
@@ -73,7 +73,8 @@ class Connection final : private net::Socket::Observer,
   void start();
 
   // Streams, as in TunnelSession.
-  Result<StreamId> open(std::span<const Field> fields, TunnelStream& stream);
+  Result<> open(std::span<const Field> fields, TunnelStream& stream);
+  void accept(StreamId id, TunnelStream& stream) { session_.accept(id, stream); }
   void respond(TunnelStream& stream, std::span<const Field> fields, bool end);
   void consume(TunnelStream& stream, size_t n);
   void resume(TunnelStream& stream);
@@ -104,7 +105,7 @@ class Connection final : private net::Socket::Observer,
   void on_ready() override;
   void on_turn() override;
   void on_timer() override;
-  TunnelStream* on_stream(StreamId id) override;
+  bool on_stream(StreamId id) override;
   void on_goaway(ErrorCode code, StreamId last) override;
   void on_ping_ack() override;
   void on_shutdown_noticed() override;

@@ -252,12 +252,12 @@ Result<> TunnelSession::take_request(DecodedHead decoded, bool end) {
   const StreamId id = last_peer_stream_;
   const bool room =
       !settings_.max_concurrent_streams || streams_.size() < *settings_.max_concurrent_streams;
-  TunnelStream* stream = room ? handler_.on_stream(id) : nullptr;
-  if (stream == nullptr) {
+  if (!room || !handler_.on_stream(id)) {
     append_rst_stream(control_, id, ErrorCode::kRefusedStream);
     return forced_reset();
   }
-  add(id, *stream);
+  TunnelStream* stream = find(id);
+  if (stream == nullptr || stream->closing_) return {};  // given up already
   return take_head_of(*stream, std::move(decoded), end);
 }
 
@@ -368,6 +368,8 @@ Result<> TunnelSession::take_goaway(Bytes payload) {
   std::vector<TunnelStream*> refused;
   for (const auto& [id, stream] : streams_)
     if (role_ == Role::kClient && id > last) refused.push_back(stream);
+  for (const Held& held : held_) refused.push_back(held.stream);
+  held_.clear();
   for (TunnelStream* stream : refused) remove(*stream, ErrorCode::kRefusedStream);
   handler_.on_goaway(static_cast<ErrorCode>(read_u32(payload.data() + 4)), last);
   return {};

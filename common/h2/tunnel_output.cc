@@ -17,6 +17,7 @@ constexpr size_t kSharedBatch = 4 * tls::RecordBatch::kPlain;
 }  // namespace
 
 void TunnelSession::fill(tls::RecordBatch& batch) {
+  release_held();
   fill_control(batch);
   while (control_.empty()) {
     TunnelStream* stream = next_ready(batch);

@@ -60,6 +60,7 @@ void TunnelSession::add(StreamId id, TunnelStream& stream) {
   // Until the peer has our SETTINGS it may use the default.
   stream.receive_window_ = std::max(window_, kDefaultWindow);
   streams_.emplace(id, &stream);
+  schedule(stream);
 }
 
 void TunnelSession::forget(TunnelStream& stream) {
@@ -102,18 +103,44 @@ void TunnelSession::queue_reset(TunnelStream& stream, ErrorCode code) {
   close_later(stream, code);
 }
 
-Result<StreamId> TunnelSession::open(std::span<const Field> fields, TunnelStream& stream) {
+Result<> TunnelSession::open(std::span<const Field> fields, TunnelStream& stream) {
   if (!accepts_requests()) return Error(Errc::kGoingAway);
-  if (streams_.size() >= peer_max_streams_)
-    return Error(Errc::kRefused, "as many streams as the peer takes are open");
+  if (held_.empty() && streams_.size() < peer_max_streams_) {
+    send_request(fields, stream);
+    return {};
+  }
+  Held& held = held_.emplace_back();
+  held.stream = &stream;
+  for (const Field& field : fields)
+    held.fields.push_back({{std::string(field.name), std::string(field.value)}, field.no_index});
+  return {};
+}
+
+void TunnelSession::send_request(std::span<const Field> fields, TunnelStream& stream) {
   const StreamId id = next_id_;
   next_id_ += 2;
   add(id, stream);
   ByteQueue block;
   encoder_.encode(fields, block);
   append_header_block(control_, id, false, block.readable(), peer_max_frame_size_);
-  return id;
 }
+
+void TunnelSession::release_held() {
+  while (!held_.empty() && streams_.size() < peer_max_streams_) {
+    const Held held = std::move(held_.front());
+    held_.erase(held_.begin());
+    std::vector<Field> fields;
+    for (const auto& [entry, no_index] : held.fields)
+      fields.push_back({entry.name, entry.value, no_index});
+    send_request(fields, *held.stream);
+  }
+}
+
+bool TunnelSession::drop_held(TunnelStream& stream) {
+  return std::erase_if(held_, [&](const Held& held) { return held.stream == &stream; }) > 0;
+}
+
+void TunnelSession::accept(StreamId id, TunnelStream& stream) { add(id, stream); }
 
 void TunnelSession::respond(TunnelStream& stream, std::span<const Field> fields, bool end) {
   if (stream.id_ == 0 || stream.closing_ || stream.output_ended_) return;
@@ -148,12 +175,15 @@ void TunnelSession::resume(TunnelStream& stream) {
 }
 
 void TunnelSession::reset(TunnelStream& stream, ErrorCode code) {
-  if (stream.id_ != 0) queue_reset(stream, code);
+  if (stream.id_ != 0)
+    queue_reset(stream, code);
+  else if (drop_held(stream))
+    close_later(stream, code);
 }
 
 void TunnelSession::detach(TunnelStream& stream) {
-  if (stream.id_ == 0) return;
-  queue_reset(stream, ErrorCode::kCancel);
+  drop_held(stream);
+  if (stream.id_ != 0) queue_reset(stream, ErrorCode::kCancel);
   forget(stream);
 }
 
@@ -176,6 +206,12 @@ void TunnelSession::fail(ErrorCode code) {
   failed_ = true;
   // One by one: a stream's owner may detach another.
   while (!streams_.empty()) remove(*streams_.begin()->second, code);
+  while (!held_.empty()) {
+    TunnelStream& stream = *held_.back().stream;
+    held_.pop_back();
+    stream.on_closed(code);
+  }
+  tell_closed();
 }
 
 bool TunnelSession::accepts_requests() const {
@@ -185,11 +221,12 @@ bool TunnelSession::accepts_requests() const {
 
 bool TunnelSession::wants_write() const {
   if (!control_.empty() || !closing_.empty()) return true;
+  if (!held_.empty() && streams_.size() < peer_max_streams_) return true;
   return send_window_ > 0 && (!light_.empty() || !bulk_.empty());
 }
 
 bool TunnelSession::finished() const {
-  return (goaway_sent_ || goaway_received_) && streams_.empty() && control_.empty();
+  return (goaway_sent_ || goaway_received_) && streams() == 0 && control_.empty();
 }
 
 }  // namespace culvert::h2

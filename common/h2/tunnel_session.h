@@ -16,6 +16,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
+#include <vector>
 
 // HTTP/2 (RFC 9113) for tunnels, without I/O: what HBONE needs and nothing else, made for moving
 // bytes. Received DATA is handed on as it arrives, wherever frames begin and end; output is read
@@ -26,8 +28,9 @@ namespace culvert::h2 {
 // Told about the connection. Called from feed() only.
 class TunnelHandler {
  public:
-  // Server: a request begins; its head follows. nullptr refuses it (REFUSED_STREAM).
-  virtual TunnelStream* on_stream(StreamId id) = 0;
+  // Server: a request begins; its head follows. True: it was given its stream by accept(); false
+  // refuses it (REFUSED_STREAM).
+  virtual bool on_stream(StreamId id) = 0;
   virtual void on_goaway(ErrorCode code, StreamId last) = 0;
   virtual void on_ping_ack() = 0;  // of ping()
   // Server: the peer has read notify_shutdown(), and whatever it sent before is here.
@@ -73,9 +76,11 @@ class TunnelSession final : private FrameSink {
   // GOAWAY was sent (not only the notice) and no stream is left.
   [[nodiscard]] bool finished() const;
 
-  // Client. Errors: kGoingAway after GOAWAY or when stream ids ran out; kRefused beyond the peer's
-  // limit of streams.
-  Result<StreamId> open(std::span<const Field> fields, TunnelStream& stream);
+  // Client. Error kGoingAway after GOAWAY or when stream ids ran out. Beyond the peer's limit of
+  // streams the request is held back until others end.
+  Result<> open(std::span<const Field> fields, TunnelStream& stream);
+  // Server, within on_stream: `stream` serves the request. All calls for it may follow at once.
+  void accept(StreamId id, TunnelStream& stream);
   // Server: the response head; with `end` the stream's output is over, and a request that is still
   // being sent is stopped with RST_STREAM(NO_ERROR) behind it.
   void respond(TunnelStream& stream, std::span<const Field> fields, bool end);
@@ -95,7 +100,7 @@ class TunnelSession final : private FrameSink {
   // The transport is gone: on_closed(code) for every stream.
   void fail(ErrorCode code);
 
-  [[nodiscard]] size_t streams() const { return streams_.size(); }
+  [[nodiscard]] size_t streams() const { return streams_.size() + held_.size(); }
   [[nodiscard]] uint32_t peer_max_streams() const { return peer_max_streams_; }
   [[nodiscard]] bool accepts_requests()
       const;  // client: open() would work, now or after others end
@@ -137,6 +142,13 @@ class TunnelSession final : private FrameSink {
   [[nodiscard]] TunnelStream* next_ready(const tls::RecordBatch& batch);
 
   // ---- streams (tunnel_session.cc)
+  struct Held {
+    TunnelStream* stream;
+    std::vector<std::pair<Head::Entry, bool>> fields;  // with Field::no_index
+  };
+  void send_request(std::span<const Field> fields, TunnelStream& stream);
+  void release_held();
+  bool drop_held(TunnelStream& stream);
   TunnelStream* find(StreamId id);
   void add(StreamId id, TunnelStream& stream);
   void close_if_over(TunnelStream& stream);
@@ -157,6 +169,7 @@ class TunnelSession final : private FrameSink {
   HeadEncoder encoder_;
   HeadDecoder decoder_;
   boost::unordered_flat_map<StreamId, TunnelStream*> streams_;
+  std::vector<Held> held_;  // requests beyond the peer's limit
 
   // ---- input
   TunnelStream* data_stream_ = nullptr;   // of the DATA frame that is arriving; null: nobody's

@@ -35,9 +35,7 @@ size_t TunnelKeyHash::operator()(const TunnelKey& key) const noexcept {
 // One connection, and what the pool knows of it. Shared by the pool and the user connections on it;
 // all on one thread.
 struct Pool::Tunnel final : h2::ConnectionHandler {
-  h2::TunnelStream* on_stream(h2::StreamId /*id*/) override {
-    return nullptr;
-  }  // servers do not ask
+  bool on_stream(h2::StreamId /*id*/) override { return false; }  // servers do not ask
   void on_going_away() override { going_away = true; }
   void on_closed(const Error& reason) override {
     if (reason.code == h2::make_error_code(h2::Errc::kPingTimeout))

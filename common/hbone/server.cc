@@ -46,11 +46,11 @@ void Server::close(h2::ErrorCode code, const Error& reason) {
   if (connection_ != nullptr) connection_->close(code, reason);
 }
 
-h2::TunnelStream* Server::on_stream(h2::StreamId /*id*/) {
+bool Server::on_stream(h2::StreamId id) {
   auto stream = std::make_unique<Stream>(*connection_);
-  h2::TunnelStream& handler = stream->accept();
+  stream->accept(id);
   streams_.spawn(serve_(std::move(stream), connection_->peer()));
-  return &handler;
+  return true;
 }
 
 void Server::on_closed(const Error& reason) {

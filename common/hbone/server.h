@@ -37,7 +37,7 @@ class Server final : private h2::ConnectionHandler {
   void close(h2::ErrorCode code, const Error& reason);
 
  private:
-  h2::TunnelStream* on_stream(h2::StreamId id) override;
+  bool on_stream(h2::StreamId id) override;
   void on_going_away() override {}
   void on_closed(const Error& reason) override;
 

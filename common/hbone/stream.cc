@@ -35,15 +35,14 @@ Stream::~Stream() {
 }
 
 Result<> Stream::open(std::span<const h2::Field> fields) {
-  const auto id = connection_->open(fields, *this);
-  if (!id) return id.error();
-  opened_ = true;
-  return {};
+  auto opened = connection_->open(fields, *this);
+  opened_ = opened.has_value();
+  return opened;
 }
 
-h2::TunnelStream& Stream::accept() {
+void Stream::accept(h2::StreamId id) {
   opened_ = true;
-  return *this;
+  connection_->accept(id, *this);
 }
 
 net::Task<Result<const h2::Head*>> Stream::head(Time deadline) {

@@ -46,7 +46,7 @@ class Stream final : private h2::TunnelStream {
   // Client: sends the request head. Error: the connection takes no streams (retry on another one).
   Result<> open(std::span<const h2::Field> fields);
   // Server: the stream that ConnectionHandler::on_stream announced.
-  h2::TunnelStream& accept();
+  void accept(h2::StreamId id);
 
   // The peer's head, when it has come. Errors: kStreamReset, kRefused, kConnectionLost, kTimedOut.
   net::Task<Result<const h2::Head*>> head(Time deadline);

@@ -52,10 +52,15 @@ class LibraryEngine final : public Engine, private PeerJudge {
     return library_record::open(session_, context_, in, sink, out);
   }
 
-  Result<> seal(Bytes plain, ByteQueue& out) override {
+  size_t take_partial(MutableBytes) override { return 0; }
+  Result<Bytes> seal(RecordBatch& batch, ByteQueue&) override {
     CULVERT_CHECK(established_);
-    return library_record::seal(session_, plain, out);
+    shim_.clear();
+    for (const auto& record : batch.records())
+      if (auto done = library_record::seal(session_, {batch.memory() + record.begin + 5, record.plain}, shim_); !done) return done.error();
+    return Bytes(shim_.readable());
   }
+  ByteQueue shim_;
 
   void close_notify(ByteQueue& out) override {
     // Before the end of the handshake there is nothing to close.

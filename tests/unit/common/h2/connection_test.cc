@@ -5,6 +5,7 @@
 #include "common/h2/handshake.h"
 #include "common/tls/context.h"
 #include "tests/support/loop.h"
+#include "tests/support/seal.h"
 #include "tests/support/socket_pair.h"
 #include "tests/support/state_builders.h"
 #include "tests/support/test_ca.h"
@@ -18,18 +19,22 @@ namespace {
 using namespace std::chrono_literals;
 
 // Answers 200 and sends `size` bytes.
-struct Sender final : StreamHandler {
-  void on_head(Head, bool) override {}
-  void on_data(Bytes) override {}
-  void on_trailers(Head) override {}
+struct Sender final : TunnelStream {
+  void on_head(Head, bool) override { connection->respond(*this, kOk, false); }
+  void on_data(std::span<const iovec>) override {}
   void on_end() override {}
   void on_closed(ErrorCode) override {}
-  Produced produce(MutableBytes to) override {
-    const size_t n = std::min(to.size(), left);
-    std::fill_n(to.begin(), n, uint8_t{'x'});
-    left -= n;
-    return {.bytes = n};
+  Produced produce(std::span<const iovec> to) override {
+    size_t given = 0;
+    for (const iovec& part : to) {
+      const size_t n = std::min(part.iov_len, left);
+      std::fill_n(static_cast<uint8_t*>(part.iov_base), n, uint8_t{'x'});
+      left -= n;
+      given += n;
+    }
+    return {.bytes = given};
   }
+  Connection* connection = nullptr;
   size_t left = 0;
 };
 
@@ -46,7 +51,7 @@ class ConnectionTest : public testing::Test, public ConnectionHandler, public tl
     scope.spawn(handshake(*socket, *engine));
     test::run_until(reactor_, [&] { return scope.empty(); });
     connection_ = std::make_unique<Connection>(Role::kServer, std::move(socket), std::move(engine),
-                                               server_settings(), Keepalive{}, buffers_, *this);
+                                               TunnelSettings{}, Keepalive{}, buffers_, *this);
     connection_->start();
   }
   ~ConnectionTest() override { connection_.reset(); }
@@ -57,10 +62,14 @@ class ConnectionTest : public testing::Test, public ConnectionHandler, public tl
     return ca_.credential(test::spiffe("demo", account));
   }
 
-  StreamHandler* on_stream(StreamId id) override {
+  bool on_stream(StreamId id) override {
     ++streams_;
-    connection_->respond(id, kOk, false);
-    return &sender_;
+    auto& sender = senders_.emplace_back(std::make_unique<Sender>());
+    sender->connection = connection_.get();
+    sender->left = std::exchange(to_send_, 0);
+    connection_->accept(id, *sender);
+    connection_->resume(*sender);
+    return true;
   }
   void on_going_away() override {}
   void on_closed(const Error& reason) override { closed_ = reason.message(); }
@@ -72,7 +81,7 @@ class ConnectionTest : public testing::Test, public ConnectionHandler, public tl
   // Into the socket at once, so that the connection sees it in its next turn.
   void send(std::string_view text) {
     ByteQueue out;
-    ASSERT_TRUE(tls_->seal(as_bytes(text), out));
+    ASSERT_TRUE(test::seal(*tls_, as_bytes(text), out));
     ASSERT_EQ(::send(client_->fd(), out.readable().data(), out.size(), 0),
               static_cast<ssize_t>(out.size()));
   }
@@ -104,7 +113,8 @@ class ConnectionTest : public testing::Test, public ConnectionHandler, public tl
   test::TestCa ca_;
   tls::Context context_{tls::Options{}};
   Buffers buffers_;
-  Sender sender_;
+  size_t to_send_ = 0;  // by the next stream
+  std::vector<std::unique_ptr<Sender>> senders_;
   std::unique_ptr<net::Socket> client_;
   std::unique_ptr<tls::Engine> tls_;
   std::unique_ptr<Connection> connection_;
@@ -114,7 +124,7 @@ class ConnectionTest : public testing::Test, public ConnectionHandler, public tl
   std::optional<std::string> closed_;
 };
 
-const std::string kHello = kPreface + frame(kSettings, 0, 0, "");
+const std::string kHello = kClientPreface + frame(kSettings, 0, 0, "");
 
 TEST_F(ConnectionTest, CloseSaysGoawayAndCloseNotify) {
   send(kHello + frame(kHeaders, 4, 1, kConnectBlock));
@@ -180,14 +190,14 @@ TEST_F(ConnectionTest, DrainWithoutStreamsEndsOnceTheClientHasReadTheNotice) {
 TEST_F(ConnectionTest, AfterABurstItHoldsNoMemory) {
   const int small = 1 << 18;
   ::setsockopt(client_->fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-  sender_.left = 24U << 20;
-  send(kPreface + frame(kSettings, 0, 0, be(4, 2) + be(0x7fffffff, 4)) +
+  to_send_ = 24U << 20;
+  send(kClientPreface + frame(kSettings, 0, 0, be(4, 2) + be(0x7fffffff, 4)) +
        frame(kWindow, 0, 0, be(0x3fffffff, 4)) + frame(kHeaders, 4, 1, kConnectBlock));
-  test::run_until(reactor_, [&] { return connection_->held_bytes() > 0; });
-  EXPECT_GT(sender_.left, 0U);
+  test::run_until(reactor_, [&] { return streams_ == 1 && connection_->held_bytes() > 0; });
+  EXPECT_GT(senders_[0]->left, 0U);
   test::run_until(reactor_, [&] {
     for (int i = 0; i < 16; ++i) EXPECT_TRUE(receive());
-    return sender_.left == 0 && connection_->held_bytes() == 0;
+    return senders_[0]->left == 0 && connection_->held_bytes() == 0;
   });
   EXPECT_FALSE(closed_);
 }

@@ -175,7 +175,7 @@ inline std::optional<ErrorCode> code_of(const std::vector<Frame>& frames, uint8_
   return std::nullopt;
 }
 
-inline const std::string kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+inline const std::string kClientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 inline const std::string kConnectBlock =
     block({{":method", "CONNECT"}, {":authority", "10.0.0.1:80"}});
 
@@ -190,7 +190,7 @@ inline Settings server_settings(uint32_t streams = 200) {
 class RawClient : public testing::Test {
  protected:
   explicit RawClient(uint32_t streams = 200) : server(Role::kServer, server_settings(streams)) {
-    EXPECT_TRUE(feed(kPreface + frame(kSettings, 0, 0, "")));
+    EXPECT_TRUE(feed(kClientPreface + frame(kSettings, 0, 0, "")));
     greeting = server.drain();
     EXPECT_TRUE(feed(frame(kSettings, 1, 0, "")));
   }

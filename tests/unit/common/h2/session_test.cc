@@ -14,8 +14,8 @@ std::map<uint32_t, uint32_t> settings_of(const Frame& f) {
 
 TEST_F(PairTest, AnnouncesWhatTheMeshExpects) {
   const std::string hello = client.drain();
-  ASSERT_TRUE(hello.starts_with(kPreface));
-  const auto ours = parse(std::string_view(hello).substr(kPreface.size()));
+  ASSERT_TRUE(hello.starts_with(kClientPreface));
+  const auto ours = parse(std::string_view(hello).substr(kClientPreface.size()));
   ASSERT_EQ(ours.size(), 2U);
   // INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE, ENABLE_PUSH; nothing else.
   EXPECT_EQ(settings_of(ours[0]),

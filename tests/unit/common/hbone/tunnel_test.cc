@@ -1,4 +1,5 @@
 #include "common/h2/handshake.h"
+#include "tests/support/seal.h"
 #include "tests/unit/common/hbone/tunnel_fixture.h"
 
 #include <sys/socket.h>
@@ -109,6 +110,7 @@ TEST_F(RelayOverTunnel, ASlowReaderStopsTheWriterAndEverythingArrives) {
 
 TEST_F(RelayOverTunnel, EverythingBeforeTheEndArrivesThoughTheTunnelDiesRightAfter) {
   narrow();
+  server_options_.settings.initial_window = 4U << 20;
   const std::string data(3U << 20, 'd');  // within the window: all of it is on the far side
   auto io = std::make_unique<StreamIo>(connect());
   ASSERT_TRUE(run(reactor_, io->write(as_bytes(data))));
@@ -180,14 +182,14 @@ TEST_F(RelayOverTunnel, AStreamThatIsReadHoldsNoMemory) {
   ASSERT_TRUE(run(reactor_, app_->write(as_bytes(std::string(10'000, 'x')))));
   wait([&] { return stream->held_bytes() >= 10'000; });
   struct Sink final : Stream::Observer {
-    size_t on_data(Bytes data) override {
-      const size_t n = std::min<size_t>(data.size(), most);
+    size_t on_data(std::span<const iovec> pieces) override {
+      const size_t n = std::min(net::total(pieces), most);
       taken += n;
       return n;
     }
     void on_end() override {}
     void on_reset(const Error&) override {}
-    h2::StreamHandler::Produced produce(MutableBytes) override { return {}; }
+    h2::TunnelStream::Produced produce(std::span<const iovec>) override { return {}; }
     size_t most = 100, taken = 0;
   } sink;
   stream->attach(&sink);
@@ -221,7 +223,7 @@ class ServerTest : public TunnelTest {
   }
   void send(net::Socket& socket, tls::Engine& engine, std::string_view text) {
     ByteQueue out;
-    ASSERT_TRUE(engine.seal(as_bytes(text), out));
+    ASSERT_TRUE(test::seal(engine, as_bytes(text), out));
     ASSERT_TRUE(run(reactor_, socket.write(out.readable())));
   }
 };
