@@ -52,7 +52,7 @@ Writer::~Writer() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  not_empty_.notify_one();
+  arrived_.notify_one();
   thread_.join();
 }
 
@@ -61,10 +61,11 @@ void Writer::push(std::string line) {
     std::unique_lock lock(mutex_);
     not_full_.wait(lock, [this] { return lines_.size() < max_lines_; });
     lines_.push_back(std::move(line));
-    // A writer that is busy looks at the queue again by itself.
-    if (lines_.size() > 1) return;
+    // A writer that is busy looks at the queue again by itself; one that gathers, when its time is
+    // up.
+    if (lines_.size() != 1 && lines_.size() != kBatch) return;
   }
-  not_empty_.notify_one();
+  arrived_.notify_one();
 }
 
 void Writer::run() {
@@ -79,7 +80,8 @@ void Writer::run() {
     batch.clear();
     {
       std::unique_lock lock(mutex_);
-      not_empty_.wait(lock, [this] { return stopping_ || !lines_.empty(); });
+      arrived_.wait(lock, [this] { return stopping_ || !lines_.empty(); });
+      arrived_.wait_for(lock, kGather, [this] { return stopping_ || lines_.size() >= kBatch; });
       if (lines_.empty()) return;
       const size_t count = std::min(lines_.size(), kBatch);
       std::move(lines_.begin(), lines_.begin() + static_cast<std::ptrdiff_t>(count),

@@ -5,6 +5,8 @@
 namespace culvert::h2 {
 namespace {
 
+// Of a tunnel, in the kernel: what a stream says next waits behind no more.
+constexpr size_t kMaxUnsent = 128 * 1024;
 constexpr int kStepsPerTurn = 4;  // then other connections have their turn
 
 }  // namespace
@@ -16,6 +18,7 @@ Connection::Connection(Role role, std::unique_ptr<net::Socket> socket,
                        const Keepalive& keepalive, Buffers& buffers, ConnectionHandler& handler)
     : role_(role),
       socket_(std::move(socket)),
+      local_address_(socket_->local_address()),
       engine_(std::move(engine)),
       session_(role, settings, *this),
       keepalive_(keepalive),
@@ -32,6 +35,7 @@ Connection::~Connection() {
 
 void Connection::start() {
   socket_->observe(this);
+  socket_->limit_unsent(kMaxUnsent);
   reactor().arm(*this, Clock::now() + keepalive_.interval);
   // Application data may have come with the last handshake flight.
   auto opened = engine_->open({}, *this, unsent_);

@@ -99,7 +99,7 @@ class Connection final : private net::Socket::Observer,
   [[nodiscard]] size_t held_bytes() const { return unsent_.capacity() + session_.held_bytes(); }
   [[nodiscard]] const tls::Peer& peer() const { return engine_->peer(); }
   [[nodiscard]] net::Reactor& reactor() const { return socket_->reactor(); }
-  [[nodiscard]] net::SocketAddress local_address() const { return socket_->local_address(); }
+  [[nodiscard]] const net::SocketAddress& local_address() const { return local_address_; }
 
  private:
   void on_ready() override;
@@ -121,6 +121,7 @@ class Connection final : private net::Socket::Observer,
 
   const Role role_;
   std::unique_ptr<net::Socket> socket_;
+  const net::SocketAddress local_address_;
   std::unique_ptr<tls::Engine> engine_;
   TunnelSession session_;
   Keepalive keepalive_;

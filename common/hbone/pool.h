@@ -59,11 +59,9 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // What a user connection got: an open CONNECT stream, answered with 200, and the peer's proven
-  // identity.
+  // What a user connection got: an open CONNECT stream, answered with 200.
   struct Connected {
     std::unique_ptr<Stream> stream;
-    tls::Peer peer;
     const h2::Head* head = nullptr;  // of the answer; lives in `stream`
     net::SocketAddress local;        // our end of the tunnel
   };

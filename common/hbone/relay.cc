@@ -65,6 +65,10 @@ bool Relay::send_prefix() {
 
 h2::TunnelStream::Produced Relay::produce(std::span<const iovec> to) {
   if (socket_ended_) return {};
+  if (!socket_.readable()) {
+    want_read_ = true;
+    return {};
+  }
   const net::IoResult got = socket_.recv(to);
   switch (got.status) {
     case net::IoResult::Status::kDone:

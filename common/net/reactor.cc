@@ -135,6 +135,10 @@ bool Reactor::add(int fd, uint32_t events, Watch& watch) {
 
 void Reactor::remove(int fd, Watch& watch) {
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  forget(watch);
+}
+
+void Reactor::forget(Watch& watch) {
   // Its event may wait in the batch being dispatched.
   for (int i = batch_->next; i < batch_->end; ++i) {
     epoll_event& event = batch_->events[static_cast<size_t>(i)];

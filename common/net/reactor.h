@@ -104,6 +104,8 @@ class Reactor {
   // out of a resource, and the caller drops the connection. One watch per descriptor.
   bool add(int fd, uint32_t events, Watch& watch);
   void remove(int fd, Watch& watch);
+  // The same for a descriptor that is closed right after: its end takes it out of epoll.
+  void forget(Watch& watch);
 
   // Replaces an earlier time.
   void arm(TimerEntry& timer, Time at);

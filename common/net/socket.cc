@@ -31,7 +31,7 @@ Socket::Socket(Reactor& reactor, Fd fd, Connecting) : Socket(reactor, std::move(
   readable_ = writable_ = false;
 }
 
-Socket::~Socket() { reactor_.remove(fd_.get(), *this); }
+Socket::~Socket() { reactor_.forget(*this); }
 
 Task<Result<std::unique_ptr<Socket>>> Socket::connect(Reactor& reactor, Fd fd,
                                                       SocketAddress address, Time deadline) {
@@ -158,6 +158,11 @@ Task<Result<>> Socket::write(Bytes from, Time deadline) {
 Task<Result<>> Socket::shutdown_write() {
   finish_output();
   co_return Result<>{};
+}
+
+void Socket::limit_unsent(size_t bytes) {
+  const int value = static_cast<int>(bytes);
+  ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
 }
 
 size_t Socket::unacknowledged() const {

@@ -65,6 +65,9 @@ class Socket final : public ByteStream, private Watch {
   void finish_output();
   // Sends a reset now and gives up both directions; what was not sent yet is lost.
   void abort();
+  // How much the kernel takes beyond what it can send now; what is given later can still be chosen
+  // later.
+  void limit_unsent(size_t bytes);
   // Bytes the kernel still has to get acknowledged, the FIN included.
   [[nodiscard]] size_t unacknowledged() const;
 
