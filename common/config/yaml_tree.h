@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,8 +31,22 @@ struct YamlLimits {
   size_t depth = 0;
 };
 
-// The one document in `text`. Errors say the line: syntax, no document or several, an alias inside
+// Fills the buffer with the text that follows; less than its size: the end. Called until then.
+using YamlInput = std::function<Result<size_t>(std::span<char>)>;
+// `text` must outlive the input.
+YamlInput yaml_input(std::string_view text);
+
+// Takes the element at `index` of the list that is the value of `key` in the document's map.
+using YamlElement = std::function<void(std::string_view key, size_t index, const YamlNode& element)>;
+
+// The one document in the text. Errors say the line: syntax, no document or several, an alias inside
 // what it names, limits. Duplicate keys are kept: who reads the map reports them.
-Result<YamlNode> parse_yaml(std::string_view text, const YamlLimits& limits);
+//
+// If `element` is set, then it gets the elements of the lists that are values of the document's map
+// as they are read, and the result has such lists without elements: a long list costs the memory of
+// one element. A list with a tag or an anchor is kept whole. An error may come after any number of
+// elements.
+Result<YamlNode> parse_yaml(const YamlInput& input, const YamlLimits& limits,
+                            const YamlElement& element = {});
 
 }  // namespace culvert::config
