@@ -27,21 +27,21 @@ net::IpAddress read_ip(const YamlValue& value) {
 
 // "network/ip", where the network may be empty.
 NetworkAddress read_network_address(const YamlValue& value) {
-  const std::string text = value.text();
+  const std::string_view text = value.text();
   const size_t slash = text.find('/');
-  if (slash != std::string::npos) {
-    const auto ip = net::IpAddress::parse(std::string_view(text).substr(slash + 1));
-    if (ip) return {text.substr(0, slash), *ip};
+  if (slash != std::string_view::npos) {
+    const auto ip = net::IpAddress::parse(text.substr(slash + 1));
+    if (ip) return {std::string(text.substr(0, slash)), *ip};
   }
   value.fail("not of the form network/ip");
   return {};
 }
 
 // "namespace/hostname"; a second slash would make it the uid of a workload.
-bool parse_namespaced_hostname(const std::string& text, NamespacedHostname& out) {
+bool parse_namespaced_hostname(std::string_view text, NamespacedHostname& out) {
   const size_t slash = text.find('/');
-  if (slash == std::string::npos || text.find('/', slash + 1) != std::string::npos) return false;
-  out = {text.substr(0, slash), text.substr(slash + 1)};
+  if (slash == std::string_view::npos || text.find('/', slash + 1) != std::string_view::npos) return false;
+  out = {std::string(text.substr(0, slash)), std::string(text.substr(slash + 1))};
   return true;
 }
 
@@ -49,13 +49,13 @@ GatewayAddress read_gateway(const YamlValue& value) {
   GatewayAddress gateway;
   YamlObject object(value);
   object.required("destination", [&](const YamlValue& field) {
-    const std::string text = field.text();
+    const std::string_view text = field.text();
     const size_t slash = text.find('/');
     NamespacedHostname hostname;
     const auto ip = net::IpAddress::parse(
-        slash == std::string::npos ? std::string_view() : std::string_view(text).substr(slash + 1));
+        slash == std::string_view::npos ? std::string_view() : text.substr(slash + 1));
     if (ip) {
-      gateway.destination = NetworkAddress{text.substr(0, slash), *ip};
+      gateway.destination = NetworkAddress{std::string(text.substr(0, slash)), *ip};
     } else if (parse_namespaced_hostname(text, hostname)) {
       gateway.destination = std::move(hostname);
     } else {
@@ -70,7 +70,7 @@ GatewayAddress read_gateway(const YamlValue& value) {
 
 PortMap read_ports(const YamlValue& value) {
   PortMap ports;
-  value.each_entry([&](const std::string& key, const YamlValue& target) {
+  value.each_entry([&](std::string_view key, const YamlValue& target) {
     uint32_t port = 0;
     if (!parse_number(key, UINT16_MAX, port)) return target.fail("key is not a port");
     ports[static_cast<uint16_t>(port)] = target.u16();
@@ -118,7 +118,7 @@ LocalWorkload read_workload(const YamlValue& value) {
   });
   object.required("namespace", [&](const YamlValue& field) { workload.namespace_ = field.text(); });
   object.required("services", [&](const YamlValue& field) {
-    field.each_entry([&](const std::string& key, const YamlValue& ports) {
+    field.each_entry([&](std::string_view key, const YamlValue& ports) {
       NamespacedHostname service;
       if (!parse_namespaced_hostname(key, service)) {
         return ports.fail("key is not of the form namespace/hostname");
@@ -158,7 +158,7 @@ LocalWorkload read_workload(const YamlValue& value) {
   });
   object.optional("authorizationPolicies", [&](const YamlValue& field) {
     field.each(
-        [&](const YamlValue& key) { workload.authorization_policies.push_back(key.text()); });
+        [&](const YamlValue& key) { workload.authorization_policies.emplace_back(key.text()); });
   });
   object.optional("status", [&](const YamlValue& field) { workload.status = read_health(field); });
   object.optional("locality",
@@ -241,7 +241,7 @@ ServiceSpec read_service(const YamlValue& value) {
     field.each([&](const YamlValue& vip) { service.cidr_vips.push_back(read_cidr_vip(vip)); });
   });
   object.optional("endpoints", [&](const YamlValue& field) {
-    field.each_entry([&](const std::string&, const YamlValue& entry) {
+    field.each_entry([&](std::string_view, const YamlValue& entry) {
       state::Endpoint endpoint = read_endpoint(entry);
       const std::string uid = endpoint.workload_uid;
       if (!service.endpoints.emplace(uid, std::move(endpoint)).second) {
@@ -250,7 +250,7 @@ ServiceSpec read_service(const YamlValue& value) {
     });
   });
   object.optional("subjectAltNames", [&](const YamlValue& field) {
-    field.each([&](const YamlValue& san) { service.subject_alt_names.push_back(san.text()); });
+    field.each([&](const YamlValue& san) { service.subject_alt_names.emplace_back(san.text()); });
   });
   object.nullable("waypoint",
                   [&](const YamlValue& field) { service.waypoint = read_gateway(field); });
@@ -333,15 +333,15 @@ class StoreSink final : public LocalConfigSink {
 Result<> read_local_config(const YamlInput& yaml, LocalConfigSink& sink, size_t max_bytes) {
   Problems problems;
   const YamlPath top;
-  const auto root = parse_yaml(
+  const auto parsed = parse_yaml(
       yaml, {max_bytes, kMaxLocalConfigValues, kMaxLocalConfigDepth},
       [&](std::string_view list, size_t index, const YamlNode& element) {
         const YamlPath list_path{&top, list};
         const YamlPath path{&list_path, {}, index};
         take_element(list, YamlValue(element, path, problems), sink);
       });
-  if (!root) return root.error();
-  const YamlValue document(*root, top, problems);
+  if (!parsed) return parsed.error();
+  const YamlValue document(parsed->root(), top, problems);
   YamlObject object(document);
   for (const std::string_view list : {"workloads", "policies", "services"}) {
     // What is left of a list here are elements that the parser had to keep.

@@ -75,14 +75,34 @@ bool is_null(std::string_view plain) {
   return plain.empty() || plain == "~" || plain == "null" || plain == "Null" || plain == "NULL";
 }
 
-// Makes nodes of events.
-class TreeBuilder {
+std::string_view keep(std::string_view text, std::pmr::memory_resource& memory) {
+  if (text.empty()) return {};
+  char* kept = static_cast<char*>(memory.allocate(text.size(), 1));
+  std::copy(text.begin(), text.end(), kept);
+  return {kept, text.size()};
+}
+
+// `to`, which has its place in memory, becomes a copy of `from`.
+void copy(const YamlNode& from, YamlNode& to, std::pmr::memory_resource& memory) {
+  to.kind = from.kind;
+  to.quoted = from.quoted;
+  to.line = from.line;
+  to.tag = keep(from.tag, memory);
+  to.text = keep(from.text, memory);
+  to.items.reserve(from.items.size());
+  for (const YamlNode& item : from.items) copy(item, to.items.emplace_back(&memory), memory);
+}
+
+}  // namespace
+
+// Makes nodes of events, each in its place: the last item of the node that is open.
+class YamlBuilder {
  public:
-  TreeBuilder(const YamlLimits& limits, const YamlElement& element)
-      : limits_(limits), element_(element) {}
+  YamlBuilder(const YamlLimits& limits, const YamlElement& element)
+      : limits_(limits), element_(element), memory_(document_.memory_.get()) {}
 
   [[nodiscard]] bool has_document() const { return documents_ > 0; }
-  YamlNode take_root() { return std::move(root_); }
+  YamlDocument take() { return std::move(document_); }
 
   Result<> on_event(const yaml_event_t& event) {
     line_ = static_cast<uint32_t>(event.start_mark.line + 1);
@@ -91,7 +111,7 @@ class TreeBuilder {
         if (++documents_ > 1) return error_at("more than one YAML document", line_);
         return {};
       case YAML_ALIAS_EVENT:
-        return on_alias(std::string(text_of(event.data.alias.anchor)));
+        return on_alias(text_of(event.data.alias.anchor));
       case YAML_SCALAR_EVENT:
         return on_scalar(event);
       case YAML_SEQUENCE_START_EVENT:
@@ -102,9 +122,10 @@ class TreeBuilder {
                     event.data.mapping_start.anchor);
       case YAML_SEQUENCE_END_EVENT:
       case YAML_MAPPING_END_EVENT: {
-        Open closed = std::move(open_.back());
+        const Open closed = open_.back();
         open_.pop_back();
-        return finish(std::move(closed.node), closed.anchor);
+        if (closed.streams) memory_ = document_.memory_.get();
+        return finish(*closed.node, closed.anchor);
       }
       default:
         return {};
@@ -113,38 +134,62 @@ class TreeBuilder {
 
  private:
   struct Open {
-    YamlNode node;
-    std::string anchor;
-    size_t given_away = 0;  // elements that went to element_
-    bool streams = false;
+    YamlNode* node;
+    std::string_view anchor;
+    bool streams = false;  // its elements go to element_
+    size_t given_away = 0;
   };
 
-  Result<> on_alias(const std::string& anchor) {
-    const bool inside = std::ranges::any_of(
-        open_, [&](const Open& opened) { return !anchor.empty() && opened.anchor == anchor; });
+  Result<> on_alias(std::string_view anchor) {
+    const bool inside =
+        std::ranges::any_of(open_, [&](const Open& opened) { return opened.anchor == anchor; });
     if (inside) return error_at("alias inside the value it names", line_);
     const auto named = anchors_.find(anchor);
-    if (named == anchors_.end()) return error_at("unknown alias '" + anchor + "'", line_);
+    if (named == anchors_.end()) {
+      return error_at(fmt::format("unknown alias '{}'", anchor), line_);
+    }
     if (auto counted = count(size_of(named->second)); !counted) return counted;
-    attach(YamlNode(named->second));
-    return {};
+    YamlNode& node = add_node();
+    copy(named->second, node, *memory_);
+    return finish(node, {});
   }
 
   Result<> on_scalar(const yaml_event_t& event) {
+    if (auto counted = count(1); !counted) return counted;
     const auto& scalar = event.data.scalar;
-    YamlNode node = make(YamlNode::Kind::kScalar, scalar.tag);
     const std::string_view tag = text_of(scalar.tag);
     const std::string_view value{reinterpret_cast<const char*>(scalar.value), scalar.length};
     const bool plain = scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    YamlNode& node = add_node();
+    node.line = line_;
     if (plain && tag.empty() && is_null(value)) {
-      node.kind = YamlNode::Kind::kNull;
+      // One that is not there is where its key is.
+      if (value.empty() && key_line_ != 0) node.line = key_line_;
     } else {
-      node.quoted = !plain || tag == "!" ||
-                    (tag.starts_with(kCoreTagPrefix) && tag.substr(kCoreTagPrefix.size()) == "str");
-      node.text = value;
+      node.kind = YamlNode::Kind::kScalar;
+      node.quoted = !plain || tag == "!" || tag == "tag:yaml.org,2002:str";
+      node.text = keep(value, *memory_);
+      node.tag = own_tag(tag);
     }
+    return finish(node, keep(text_of(scalar.anchor), *memory_));
+  }
+
+  Result<> open(YamlNode::Kind kind, const yaml_char_t* tag, const yaml_char_t* anchor) {
     if (auto counted = count(1); !counted) return counted;
-    return finish(std::move(node), std::string(text_of(scalar.anchor)));
+    if (open_.size() == limits_.depth) {
+      return error_at(fmt::format("nested deeper than {} levels", limits_.depth), line_);
+    }
+    YamlNode& node = add_node();
+    const bool is_list_of_document = open_.size() == 1 && key_line_ != 0;
+    node.kind = kind;
+    node.line = line_;
+    node.tag = own_tag(text_of(tag));
+    open_.push_back({&node, keep(text_of(anchor), *memory_)});
+    Open& opened = open_.back();
+    opened.streams = element_ && is_list_of_document && kind == YamlNode::Kind::kSequence &&
+                     node.tag.empty() && opened.anchor.empty();
+    if (opened.streams) memory_ = &element_memory_;
+    return {};
   }
 
   Result<> count(size_t nodes) {
@@ -153,70 +198,55 @@ class TreeBuilder {
     return error_at(fmt::format("more than {} values", limits_.nodes), line_);
   }
 
-  [[nodiscard]] YamlNode make(YamlNode::Kind kind, const yaml_char_t* tag_text) const {
-    YamlNode node;
-    node.kind = kind;
-    node.line = line_;
-    const std::string_view tag = text_of(tag_text);
-    if (tag != "!" && !tag.starts_with(kCoreTagPrefix)) node.tag = tag;
-    return node;
+  std::string_view own_tag(std::string_view tag) {
+    return tag == "!" || tag.starts_with(kCoreTagPrefix) ? std::string_view() : keep(tag, *memory_);
   }
 
-  Result<> open(YamlNode::Kind kind, const yaml_char_t* tag, const yaml_char_t* anchor_text) {
-    if (auto counted = count(1); !counted) return counted;
-    if (open_.size() == limits_.depth) {
-      return error_at(fmt::format("nested deeper than {} levels", limits_.depth), line_);
-    }
-    Open opened{make(kind, tag), std::string(text_of(anchor_text))};
-    opened.streams = element_ && kind == YamlNode::Kind::kSequence && opened.node.tag.empty() &&
-                     opened.anchor.empty() && open_.size() == 1 && is_value(open_.back().node);
-    open_.push_back(std::move(opened));
-    return {};
+  // The next value's node. Sets key_line_ to the line of its key; 0: it has none.
+  YamlNode& add_node() {
+    if (open_.empty()) return document_.root_;
+    YamlNode& parent = *open_.back().node;
+    const bool has_key = parent.kind == YamlNode::Kind::kMap && parent.items.size() % 2 == 1;
+    key_line_ = has_key ? parent.items.back().line : 0;
+    if (!open_.back().streams) return parent.items.emplace_back(memory_);
+    current_.emplace(memory_);
+    return *current_;
   }
 
-  // Whether the next child of `parent` is a value in a map, by a key that is a text.
-  static bool is_value(const YamlNode& parent) {
-    return parent.kind == YamlNode::Kind::kMap && parent.items.size() % 2 == 1;
-  }
-
-  Result<> finish(YamlNode node, const std::string& anchor) {
+  // `node` is complete.
+  Result<> finish(const YamlNode& node, std::string_view anchor) {
     if (!anchor.empty()) {
       // The copy counts as well: many nested anchors must not multiply memory.
       if (auto counted = count(size_of(node)); !counted) return counted;
-      anchors_.insert_or_assign(anchor, node);
+      auto& memory = *document_.memory_;
+      YamlNode copied(&memory);
+      copy(node, copied, memory);
+      anchors_.insert_or_assign(keep(anchor, memory), std::move(copied));
     }
-    attach(std::move(node));
+    if (open_.empty() || !open_.back().streams) return {};
+    Open& list = open_.back();
+    element_(open_.front().node->items[open_.front().node->items.size() - 2].text,
+             list.given_away++, node);
+    current_.reset();
+    element_memory_.release();
     return {};
-  }
-
-  void attach(YamlNode node) {
-    if (open_.empty()) {
-      root_ = std::move(node);
-      return;
-    }
-    Open& parent = open_.back();
-    if (parent.streams) {
-      element_(open_.front().node.items.back().text, parent.given_away++, node);
-      return;
-    }
-    // An absent value is where its key is.
-    if (node.kind == YamlNode::Kind::kNull && is_value(parent.node)) {
-      node.line = parent.node.items.back().line;
-    }
-    parent.node.items.push_back(std::move(node));
   }
 
   const YamlLimits limits_;
   const YamlElement& element_;
+  YamlDocument document_;
+  std::vector<char> element_buffer_ = std::vector<char>(size_t{64} << 10);
+  std::pmr::monotonic_buffer_resource element_memory_{element_buffer_.data(),
+                                                      element_buffer_.size()};
+  std::pmr::memory_resource* memory_;  // where nodes go now
+  std::optional<YamlNode> current_;    // the element of a list that is given away
   uint32_t line_ = 0;
+  uint32_t key_line_ = 0;
   size_t documents_ = 0;
   size_t nodes_ = 0;
   std::vector<Open> open_;
-  std::map<std::string, YamlNode> anchors_;
-  YamlNode root_;
+  std::map<std::string_view, YamlNode> anchors_;
 };
-
-}  // namespace
 
 YamlInput yaml_input(std::string_view text) {
   return [rest = text](std::span<char> buffer) mutable -> Result<size_t> {
@@ -227,10 +257,10 @@ YamlInput yaml_input(std::string_view text) {
   };
 }
 
-Result<YamlNode> parse_yaml(const YamlInput& input, const YamlLimits& limits,
-                            const YamlElement& element) {
+Result<YamlDocument> parse_yaml(const YamlInput& input, const YamlLimits& limits,
+                                const YamlElement& element) {
   Parser parser(input, limits.bytes);
-  TreeBuilder builder(limits, element);
+  YamlBuilder builder(limits, element);
   for (bool more = true; more;) {
     yaml_event_t event;
     if (auto parsed = parser.next(event); !parsed) return parsed.error();
@@ -240,7 +270,7 @@ Result<YamlNode> parse_yaml(const YamlInput& input, const YamlLimits& limits,
     if (!taken) return taken.error();
   }
   if (!builder.has_document()) return invalid("no YAML document");
-  return builder.take_root();
+  return builder.take();
 }
 
 }  // namespace culvert::config
