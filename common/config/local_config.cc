@@ -40,7 +40,8 @@ NetworkAddress read_network_address(const YamlValue& value) {
 // "namespace/hostname"; a second slash would make it the uid of a workload.
 bool parse_namespaced_hostname(std::string_view text, NamespacedHostname& out) {
   const size_t slash = text.find('/');
-  if (slash == std::string_view::npos || text.find('/', slash + 1) != std::string_view::npos) return false;
+  if (slash == std::string_view::npos || text.find('/', slash + 1) != std::string_view::npos)
+    return false;
   out = {std::string(text.substr(0, slash)), std::string(text.substr(slash + 1))};
   return true;
 }
@@ -52,8 +53,8 @@ GatewayAddress read_gateway(const YamlValue& value) {
     const std::string_view text = field.text();
     const size_t slash = text.find('/');
     NamespacedHostname hostname;
-    const auto ip = net::IpAddress::parse(
-        slash == std::string_view::npos ? std::string_view() : text.substr(slash + 1));
+    const auto ip = net::IpAddress::parse(slash == std::string_view::npos ? std::string_view()
+                                                                          : text.substr(slash + 1));
     if (ip) {
       gateway.destination = NetworkAddress{std::string(text.substr(0, slash)), *ip};
     } else if (parse_namespaced_hostname(text, hostname)) {
@@ -281,8 +282,8 @@ std::string key_of(const LocalWorkload& local) { return local.workload.uid; }
 std::string key_of(const ServiceSpec& service) { return service.key().to_string(); }
 std::string key_of(const state::Policy& policy) { return policy.key(); }
 
-// One element of a list of the document. One with errors is not taken: what its key should be is not
-// known.
+// One element of a list of the document. One with errors is not taken: what its key should be is
+// not known.
 template <class Read>
 void take_element(const YamlValue& value, std::string_view what, Read&& read,
                   LocalConfigSink& sink) {
@@ -333,13 +334,12 @@ class StoreSink final : public LocalConfigSink {
 Result<> read_local_config(const YamlInput& yaml, LocalConfigSink& sink, size_t max_bytes) {
   Problems problems;
   const YamlPath top;
-  const auto parsed = parse_yaml(
-      yaml, {max_bytes, kMaxLocalConfigValues, kMaxLocalConfigDepth},
-      [&](std::string_view list, size_t index, const YamlNode& element) {
-        const YamlPath list_path{&top, list};
-        const YamlPath path{&list_path, {}, index};
-        take_element(list, YamlValue(element, path, problems), sink);
-      });
+  const auto parsed = parse_yaml(yaml, {max_bytes, kMaxLocalConfigValues, kMaxLocalConfigDepth},
+                                 [&](std::string_view list, size_t index, const YamlNode& element) {
+                                   const YamlPath list_path{&top, list};
+                                   const YamlPath path{&list_path, {}, index};
+                                   take_element(list, YamlValue(element, path, problems), sink);
+                                 });
   if (!parsed) return parsed.error();
   const YamlValue document(parsed->root(), top, problems);
   YamlObject object(document);

@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <yaml.h>
+
 #include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
 #include <utility>
-
-#include <yaml.h>
 
 namespace culvert::config {
 namespace {
@@ -52,8 +52,8 @@ class Parser {
     if (!result) {
       parser.failed_ = result.error();
     } else if (parser.bytes_ > parser.max_bytes_) {
-      parser.failed_ = Error(
-          Errc::kLimit, fmt::format("more than {} bytes of YAML", parser.max_bytes_));
+      parser.failed_ =
+          Error(Errc::kLimit, fmt::format("more than {} bytes of YAML", parser.max_bytes_));
     }
     return parser.failed_ ? 0 : 1;
   }

@@ -53,12 +53,13 @@ using YamlInput = std::function<Result<size_t>(std::span<char>)>;
 // `text` must outlive the input.
 YamlInput yaml_input(std::string_view text);
 
-// Takes the element at `index` of the list that is the value of `key` in the document's map. Neither
-// lives longer than the call.
-using YamlElement = std::function<void(std::string_view key, size_t index, const YamlNode& element)>;
+// Takes the element at `index` of the list that is the value of `key` in the document's map.
+// Neither lives longer than the call.
+using YamlElement =
+    std::function<void(std::string_view key, size_t index, const YamlNode& element)>;
 
-// The one document in the text. Errors say the line: syntax, no document or several, an alias inside
-// what it names, limits. Duplicate keys are kept: who reads the map reports them.
+// The one document in the text. Errors say the line: syntax, no document or several, an alias
+// inside what it names, limits. Duplicate keys are kept: who reads the map reports them.
 //
 // If `element` is set, then it gets the elements of the lists that are values of the document's map
 // as they are read, and the result has such lists without elements: a long list costs the memory of

@@ -162,9 +162,8 @@ ServiceRef ref_of(const Service& service) {
 
 // Through a service: endpoint, port, IP.
 Result<std::optional<Upstream>> upstream_of(const Service& service, uint16_t service_port,
-                                            const Workload& source,
-                                            const net::IpAddress& original, ResolveMode mode,
-                                            Random& random) {
+                                            const Workload& source, const net::IpAddress& original,
+                                            ResolveMode mode, Random& random) {
   auto picked = pick_endpoint(service, service_port, source, mode, random);
   if (!picked) return std::optional<Upstream>();
   auto ip = pick_ip(*picked->workload, original, service.ip_families());
@@ -302,8 +301,8 @@ Result<std::optional<Upstream>> service_waypoint(const Snapshot& snapshot, const
                                                  Random& random) {
   const GatewayAddress* gateway = service.waypoint() ? &*service.waypoint() : nullptr;
   const WeightedWaypoint* sampled = pick_weighted(
-      service.weighted_waypoints(), [](const WeightedWaypoint& waypoint) { return waypoint.weight; },
-      random);
+      service.weighted_waypoints(),
+      [](const WeightedWaypoint& waypoint) { return waypoint.weight; }, random);
   if (sampled != nullptr) gateway = &sampled->destination;
   if (gateway == nullptr) return std::optional<Upstream>();
   auto found =

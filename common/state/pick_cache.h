@@ -21,7 +21,7 @@ struct Candidates {
       kTunnel    // an application tunnel
     };
     Need need = Need::kNothing;
-    uint16_t port = 0;      // for kOwnPort
+    uint16_t port = 0;    // for kOwnPort
     PlacementPtr source;  // of the client; null: whoever asks
     bool operator==(const Key&) const = default;
   };

@@ -97,9 +97,10 @@ EndpointView Service::endpoint(size_t i) const {
 }
 
 Service::Members::const_iterator Service::find_member(std::string_view uid) const {
-  const auto member = std::lower_bound(
-      members_.begin(), members_.end(), uid,
-      [](const WorkloadPtr& workload, std::string_view to) { return workload->compare_uid(to) < 0; });
+  const auto member = std::lower_bound(members_.begin(), members_.end(), uid,
+                                       [](const WorkloadPtr& workload, std::string_view to) {
+                                         return workload->compare_uid(to) < 0;
+                                       });
   const bool found = member != members_.end() && (*member)->compare_uid(uid) == 0;
   return found ? member : members_.end();
 }

@@ -112,8 +112,8 @@ class Service : public boost::intrusive_ref_counter<Service> {
   bool canonical_ = false;
   Visibility visibility_ = Visibility::kPublic;
   TextPack texts_;
-  std::shared_ptr<const Rare> rare_;  // null: nothing of it
-  std::vector<WorkloadPtr> members_;  // by uid
+  std::shared_ptr<const Rare> rare_;                         // null: nothing of it
+  std::vector<WorkloadPtr> members_;                         // by uid
   std::unique_ptr<const std::vector<NamedEndpoint>> named_;  // null: none; by uid, no members
   PickCache picks_;
 };

@@ -55,10 +55,10 @@ std::vector<WorkloadPtr> changed_members(const std::vector<WorkloadPtr>& before,
   for (auto change = changes.begin(); change != changes.end(); ++change) {
     const auto next = std::next(change);
     if (next != changes.end() && order(*change, *next) == 0) continue;
-    const auto keep_until = std::lower_bound(
-        old, before.end(), change->workload, [](const WorkloadPtr& member, const WorkloadPtr& at) {
-          return member->compare_uid(*at) < 0;
-        });
+    const auto keep_until = std::lower_bound(old, before.end(), change->workload,
+                                             [](const WorkloadPtr& member, const WorkloadPtr& at) {
+                                               return member->compare_uid(*at) < 0;
+                                             });
     members.insert(members.end(), old, keep_until);
     old = keep_until;
     if (old != before.end() && (*old)->compare_uid(*change->workload) == 0) ++old;
@@ -157,7 +157,9 @@ void ServiceIndex::apply_changes_of(std::span<MembershipChange> one_service) {
   const ServicePtr known = find(key);
   const ServicePtr* waiting = known ? nullptr : staged_.find(ServiceKey{key});
   static const std::vector<WorkloadPtr> kNobody;
-  const auto& before = known ? known->members() : waiting != nullptr ? (*waiting)->members() : kNobody;
+  const auto& before = known                ? known->members()
+                       : waiting != nullptr ? (*waiting)->members()
+                                            : kNobody;
   std::vector<WorkloadPtr> members = changed_members(before, one_service);
   if (members == before) return;
   if (known) {

@@ -43,8 +43,7 @@ const Service* best_of(size_t count, At&& at, std::optional<std::string_view> cl
 
 const Service* best_of(const ServiceList& list, std::optional<std::string_view> client_namespace) {
   const auto all = list.all();
-  return best_of(
-      all.size(), [&](size_t i) -> const Service& { return *all[i]; }, client_namespace);
+  return best_of(all.size(), [&](size_t i) -> const Service& { return *all[i]; }, client_namespace);
 }
 
 }  // namespace

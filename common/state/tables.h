@@ -29,7 +29,9 @@ struct CidrEntry {
 struct UidKey {
   std::string_view uid;
   [[nodiscard]] size_t hash() const { return hash_text(uid); }
-  [[nodiscard]] bool matches(const WorkloadPtr& workload) const { return workload->compare_uid(uid) == 0; }
+  [[nodiscard]] bool matches(const WorkloadPtr& workload) const {
+    return workload->compare_uid(uid) == 0;
+  }
 };
 
 struct AddressKey {
@@ -142,7 +144,7 @@ struct Tables {
   Table<ServiceList> services_by_vip;
   Table<CidrEntry> services_by_cidr;
   std::array<std::vector<unsigned>, 2> cidr_lengths;  // in use, for IPv4 [0] and IPv6 [1]
-  Table<ServicePtr> staged;  // not known yet: only their key and endpoints
+  Table<ServicePtr> staged;                           // not known yet: only their key and endpoints
 
   Table<PolicyPtr> policies;
   Table<PolicyList> policy_scopes;  // by key within

@@ -103,7 +103,7 @@ void WorkloadIndex::remove_from_indexes(const Workload& workload) {
   }
   if (is_local(workload)) {
     erase_from(local_accounts_, AccountKey{workload.namespace_(), workload.service_account()},
-                workload);
+               workload);
   }
   if (!workload.hostname().empty()) {
     erase_from(by_host_, WorkloadHostKey{workload.namespace_(), workload.hostname()}, workload);

@@ -103,8 +103,8 @@ ProfileParts::ProfileParts(const WorkloadSpec& from, const ServicePorts& service
 
 size_t ProfileParts::hash() const {
   const size_t hash = combine_hash(hash_texts(texts), scalars.capacity);
-  return combine_hash(hash, static_cast<size_t>(scalars.protocol) << 8 |
-                                static_cast<size_t>(scalars.status));
+  return combine_hash(
+      hash, static_cast<size_t>(scalars.protocol) << 8 | static_cast<size_t>(scalars.status));
 }
 
 WorkloadProfile::WorkloadProfile(const ProfileParts& parts, size_t hash)

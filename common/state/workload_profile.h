@@ -48,8 +48,8 @@ struct ProfileParts {
     NetworkMode network_mode = NetworkMode::kStandard;
     Health status = Health::kHealthy;
     bool native_tunnel = false;
-    bool name_has_tail = false;     // the name is the stem and the workload's tail, as the uid is
-    bool services_apart = false;    // `services` are not those it is a member of
+    bool name_has_tail = false;   // the name is the stem and the workload's tail, as the uid is
+    bool services_apart = false;  // `services` are not those it is a member of
     std::optional<ApplicationTunnel> application_tunnel;
     bool operator==(const Scalars&) const = default;
   };

@@ -86,7 +86,7 @@ struct WorkloadSpec {
   Health status = Health::kHealthy;
   std::string cluster_id;
   Locality locality;
-  uint32_t capacity = 1;                     // load-balancing weight; 0 is never chosen
+  uint32_t capacity = 1;  // load-balancing weight; 0 is never chosen
   // Of which it is an endpoint, as the control plane tells it (empty in the local form).
   std::vector<NamespacedHostname> services;
 
