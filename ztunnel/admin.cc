@@ -123,11 +123,15 @@ Response heap_profiling(const Request& request) {
 }
 
 Response config_dump(const AdminCallbacks& callbacks) {
-  nlohmann::json dump = nlohmann::json::object();
-  for (const auto& [key, section] : callbacks.sections) dump[key] = section();
-  // Names come from the control plane: what is not UTF-8 is replaced, not a reason to fail.
-  return {200, "application/json",
-          dump.dump(2, ' ', false, nlohmann::json::error_handler_t::replace), true};
+  std::string body;
+  config::JsonText dump(body);
+  dump.begin('{');
+  for (const auto& [key, section] : callbacks.sections) {
+    dump.key(key);
+    section(dump);
+  }
+  dump.end();
+  return {200, "application/json", std::move(body), true};
 }
 
 }  // namespace

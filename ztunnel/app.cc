@@ -118,33 +118,38 @@ Result<> App::start_admin() {
   callbacks.quit = [this] { control_.post([this] { drain("POST /quitquitquit"); }); };
   callbacks.default_filter = config_.logging.filter;
   auto& sections = callbacks.sections;
-  const auto mesh = [this](const char* part) {
-    return [this, part] {
+  using Write = void (*)(const state::Snapshot&, config::JsonText&);
+  const auto mesh = [this](Write write) {
+    return [this, write](config::JsonText& out) {
       const auto snapshot = net::ask<state::SnapshotPtr>(
           control_, [this](const std::function<void(state::SnapshotPtr)>& reply) {
             reply(store_.current());
           });
-      return snapshot == nullptr ? nlohmann::json() : config::state_json(*snapshot).at(part);
+      if (snapshot == nullptr) return out.value(nullptr);
+      write(*snapshot, out);
     };
   };
-  for (const char* part : {"workloads", "services", "policies", "stagedServices"})
-    sections[part] = mesh(part);
-  sections["config"] = [this] { return config_.to_json(); };
-  sections["version"] = [this] { return admin::Version::of(config_.istio_version).to_json(); };
-  sections["staticConfig"] = [this] {
-    return config::local_config_json(net::ask<config::LocalConfig>(
-        control_, [this](const std::function<void(config::LocalConfig)>& reply) {
-          reply(local_mesh_ == nullptr ? config::LocalConfig{} : local_mesh_->loaded());
-        }));
+  sections["workloads"] = mesh(config::write_workloads);
+  sections["services"] = mesh(config::write_services);
+  sections["policies"] = mesh(config::write_policies);
+  sections["stagedServices"] = mesh(config::write_staged_services);
+  sections["staticConfig"] = [this](config::JsonText& out) {
+    write_static_config(config_.xds, out);
   };
-  sections["certificates"] = [this] {
+  const auto small = [](auto value) {
+    return [value](config::JsonText& out) { out.value(value()); };
+  };
+  sections["config"] = small([this] { return config_.to_json(); });
+  sections["version"] =
+      small([this] { return admin::Version::of(config_.istio_version).to_json(); });
+  sections["certificates"] = small([this] {
     using Entries = std::vector<ca::CertManager::Entry>;
     return ca::certificates_json(net::ask<Entries>(
         control_,
         [this](const std::function<void(Entries)>& reply) { reply(credentials_->entries()); }));
-  };
+  });
   if (config_.mode == ProxyMode::kShared)
-    sections["workloadState"] = [this] { return workload_state(); };
+    sections["workloadState"] = small([this] { return workload_state(); });
   add_admin_endpoints(*admin, std::move(callbacks));
   admin::add_stats_endpoints(*stats, registry_);
   admin::add_readiness_endpoints(*readiness, readiness_);
@@ -181,10 +186,10 @@ void App::publish(const state::SnapshotPtr& snapshot) {
   proxies_->publish(snapshot);
   // Certificates of this node's workloads are fetched before their first connection asks.
   if (config_.mode != ProxyMode::kShared || !config_.mesh.node) return;
-  for (const auto& workload : snapshot->workloads())
-    if (workload->node == *config_.mesh.node &&
-        (workload->native_tunnel || workload->protocol == state::Protocol::kHbone))
-      credentials_->prefetch(workload->identity());
+  snapshot->for_each_local([this](const state::Workload& workload) {
+    if (workload.native_tunnel() || workload.protocol() == state::Protocol::kHbone)
+      credentials_->prefetch(workload.identity());
+  });
 }
 
 Result<> App::start_proxies() {

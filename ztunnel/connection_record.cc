@@ -36,13 +36,14 @@ TrafficSeries& open_series(TrafficMetrics& metrics, const ConnectionFacts& facts
   return metrics.opened(labels);
 }
 
-void add(std::vector<log::Field>& fields, std::string_view key, const std::string& value) {
-  if (!value.empty()) fields.push_back(log::str(key, value));
+void add(std::vector<log::Field>& fields, std::string_view key, std::string_view value) {
+  if (!value.empty()) fields.push_back(log::str(key, std::string(value)));
 }
 
 // What a workload is called in the log: its pod, else its service.
-const std::string& log_name(const state::Workload& workload) {
-  return workload.name.empty() ? workload.canonical_name : workload.name;
+std::string log_name(const state::Workload& workload) {
+  std::string name = workload.name();
+  return name.empty() ? std::string(workload.canonical_name()) : name;
 }
 
 }  // namespace
@@ -76,7 +77,7 @@ void ConnectionRecord::log(log::Level level, std::string_view message, const Err
   fields.push_back(log::bare("src.addr", facts_.source.to_string()));
   if (const auto& workload = facts_.source_workload; workload != nullptr) {
     add(fields, "src.workload", log_name(*workload));
-    add(fields, "src.namespace", workload->namespace_);
+    add(fields, "src.namespace", workload->namespace_());
   } else {
     add(fields, "src.workload", facts_.source_baggage.workload_name);
     add(fields, "src.namespace", facts_.source_baggage.namespace_);
@@ -85,7 +86,7 @@ void ConnectionRecord::log(log::Level level, std::string_view message, const Err
     add(fields, "src.identity", facts_.source_identity->to_string());
   const state::Workload* source_workload = facts_.source_workload.get();
   if (source_workload != nullptr) {
-    add(fields, "src.cluster", source_workload->cluster_id);
+    add(fields, "src.cluster", source_workload->cluster_id());
   } else {
     add(fields, "src.cluster", facts_.source_baggage.cluster_id);
   }
@@ -95,9 +96,9 @@ void ConnectionRecord::log(log::Level level, std::string_view message, const Err
   if (facts_.service) add(fields, "dst.service", facts_.service->hostname);
   if (const auto& workload = facts_.destination_workload; workload != nullptr) {
     add(fields, "dst.workload", log_name(*workload));
-    add(fields, "dst.namespace", workload->namespace_);
+    add(fields, "dst.namespace", workload->namespace_());
     if (facts_.mutual_tls) add(fields, "dst.identity", workload->identity().to_string());
-    add(fields, "dst.cluster", workload->cluster_id);
+    add(fields, "dst.cluster", workload->cluster_id());
   }
   const bool source = facts_.reporter == Reporter::kSource;
   add(fields, "direction", source ? "outbound" : "inbound");

@@ -5,17 +5,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace culvert::ztunnel {
 namespace {
 
 using state::ServicePtr;
 using state::WorkloadPtr;
-
-bool owns(const state::Workload& workload, const net::IpAddress& ip) {
-  return std::find(workload.ips.begin(), workload.ips.end(), ip) != workload.ips.end();
-}
 
 // Whether `gateway` leads to this pod: it is a workload with the connection's address, or a service
 // with this workload among its endpoints.
@@ -29,9 +23,9 @@ bool leads_here(const InboundInput& input, const state::GatewayAddress& gateway)
       },
       gateway.destination);
   if (const auto* workload = std::get_if<WorkloadPtr>(&found))
-    return owns(**workload, input.connection.ip);
+    return (*workload)->ips().contains(input.connection.ip);
   if (const auto* service = std::get_if<ServicePtr>(&found))
-    return (*service)->endpoints.contains(input.local.uid);
+    return (*service)->find_endpoint(input.local.uid()).has_value();
   return false;
 }
 
@@ -39,25 +33,24 @@ bool leads_here(const InboundInput& input, const state::GatewayAddress& gateway)
 // like absence, says nothing.
 std::optional<uint16_t> target_port(const state::Service& service, uint16_t service_port,
                                     const state::Workload& local) {
-  if (const auto endpoint = service.endpoints.find(local.uid);
-      endpoint != service.endpoints.end()) {
-    const auto port = endpoint->second.ports.find(service_port);
-    if (port != endpoint->second.ports.end() && port->second != 0) return port->second;
+  if (const auto endpoint = service.find_endpoint(local.uid())) {
+    if (const auto own = endpoint->own_port(service_port)) return own;
   }
-  const auto port = service.ports.find(service_port);
-  if (port != service.ports.end() && port->second != 0) return port->second;
-  return std::nullopt;
+  const auto port = service.ports().find(service_port);
+  return port.value_or(0) == 0 ? std::nullopt : port;
 }
 
 // The VIP to show a PROXY-protocol application: own network first, IPv4 before IPv6.
 std::optional<net::IpAddress> best_vip(const state::Service& service, std::string_view network) {
-  const auto rank = [&](const state::NetworkAddress& vip) {
+  const auto rank = [&](const state::Service::Vip& vip) {
     return vip.network != network ? 0 : vip.ip.is_v4() ? 2 : 1;
   };
-  const auto best =
-      std::max_element(service.vips.begin(), service.vips.end(),
-                       [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
-  if (best == service.vips.end()) return std::nullopt;
+  std::optional<state::Service::Vip> best;
+  for (size_t i = 0; i < service.vip_count(); ++i) {
+    const auto vip = service.vip(i);
+    if (!best || rank(vip) > rank(*best)) best = vip;
+  }
+  if (!best) return std::nullopt;
   return best->ip;
 }
 
@@ -65,13 +58,14 @@ std::optional<net::IpAddress> best_vip(const state::Service& service, std::strin
 
 Result<> validate_destination(const InboundInput& input, const hbone::Authority& authority) {
   const auto* address = std::get_if<net::SocketAddress>(&authority);
-  if (address == nullptr || address->ip == input.connection.ip || input.local.application_tunnel)
+  if (address == nullptr || address->ip == input.connection.ip || input.local.application_tunnel())
     return {};
   const auto found = input.mesh.find_address(input.network, address->ip, std::nullopt);
-  std::optional<state::GatewayAddress> waypoint;
-  if (const auto* workload = std::get_if<WorkloadPtr>(&found)) waypoint = (*workload)->waypoint;
-  if (const auto* service = std::get_if<ServicePtr>(&found)) waypoint = (*service)->waypoint;
-  if (waypoint && leads_here(input, *waypoint)) return {};
+  const state::GatewayAddress* waypoint = nullptr;
+  if (const auto* workload = std::get_if<WorkloadPtr>(&found)) waypoint = (*workload)->waypoint();
+  if (const auto* service = std::get_if<ServicePtr>(&found); service && (*service)->waypoint())
+    waypoint = &*(*service)->waypoint();
+  if (waypoint != nullptr && leads_here(input, *waypoint)) return {};
   return Error(Errc::kIpMismatch,
                fmt::format("{} != {}", input.connection.ip.to_string(), address->ip.to_string()));
 }
@@ -85,7 +79,7 @@ Result<InboundTarget> find_inbound_target(const InboundInput& input,
     target.services = services_of(input.mesh, input.local);
   } else {
     const auto& host = std::get<hbone::HostPort>(authority);
-    named = input.mesh.service_by_host(host.host, input.local.namespace_);
+    named = input.mesh.service_by_host(host.host, input.local.namespace_());
     if (named == nullptr) return Error(state::Errc::kNoHostname, host.host);
     const auto port = target_port(*named, host.port, input.local);
     if (!port)
@@ -95,7 +89,7 @@ Result<InboundTarget> find_inbound_target(const InboundInput& input,
   }
   if (input.illegal_ports.contains(target.dial.port)) return Error(Errc::kSelfCall);
 
-  const auto& tunnel = input.local.application_tunnel;
+  const auto& tunnel = input.local.application_tunnel();
   if (!tunnel) return target;
   if (tunnel->port) target.dial.port = *tunnel->port;
   if (tunnel->protocol != state::ApplicationTunnel::Protocol::kProxy) return target;
@@ -104,7 +98,7 @@ Result<InboundTarget> find_inbound_target(const InboundInput& input,
     target.tunnel_target = *address;
   } else {
     const auto vip = best_vip(*named, input.network);
-    if (!vip) return Error(state::Errc::kNoIpForService, named->hostname);
+    if (!vip) return Error(state::Errc::kNoIpForService, std::string(named->hostname()));
     target.tunnel_target = {*vip, std::get<hbone::HostPort>(authority).port};
   }
   return target;
@@ -115,19 +109,15 @@ std::optional<state::ServiceRef> guess_inbound_service(const std::vector<Service
                                                        uint16_t port,
                                                        const state::Workload& local) {
   const auto reference = [](const state::Service& service) {
-    return state::ServiceRef{service.hostname, service.name, service.namespace_};
+    return state::ServiceRef{std::string(service.hostname()), std::string(service.name()),
+                             std::string(service.namespace_())};
   };
   if (host)
     for (const auto& service : candidates)
-      if (service->hostname == *host) return reference(*service);
-  const auto leads_to_port = [&](const state::PortMap& ports) {
-    return std::any_of(ports.begin(), ports.end(),
-                       [&](const auto& entry) { return entry.second == port; });
-  };
+      if (service->hostname() == *host) return reference(*service);
   for (const auto& service : candidates) {
-    const auto endpoint = service->endpoints.find(local.uid);
-    if (leads_to_port(service->ports) ||
-        (endpoint != service->endpoints.end() && leads_to_port(endpoint->second.ports)))
+    const auto endpoint = service->find_endpoint(local.uid());
+    if (service->ports().leads_to(port) || (endpoint && endpoint->ports.leads_to(port)))
       return reference(*service);
   }
   return std::nullopt;
@@ -135,8 +125,9 @@ std::optional<state::ServiceRef> guess_inbound_service(const std::vector<Service
 
 std::vector<ServicePtr> services_of(const state::Snapshot& mesh, const state::Workload& workload) {
   std::vector<ServicePtr> services;
-  for (const auto& key : workload.services)
-    if (auto service = mesh.service_by_key(key)) services.push_back(std::move(service));
+  for (size_t i = 0; i < workload.service_count(); ++i)
+    if (auto service = mesh.service_by_key(workload.service(i)))
+      services.push_back(std::move(service));
   return services;
 }
 

@@ -1,17 +1,24 @@
 #pragma once
 
+#include "common/base/unique_function.h"
+#include "common/config/json_text.h"
 #include "common/config/local_config.h"
-#include "common/net/watched_file.h"
+#include "common/net/event.h"
+#include "common/net/file_watch.h"
 #include "common/state/store.h"
+#include "ztunnel/config.h"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace culvert::ztunnel {
 
 // The mesh from a local file (LOCAL_XDS_PATH) or text (LOCAL_XDS): loaded at start, and again
 // whenever the file changes. A file that does not parse is refused whole, counted and logged; what
-// was loaded before stays. Control thread.
+// was loaded before stays. The text, which may be large, is read in pieces and not kept. Control
+// thread.
 class LocalMesh {
  public:
   // `on_change` gets each new snapshot. `store` outlives it.
@@ -20,19 +27,25 @@ class LocalMesh {
   // Error: the file cannot be read or parsed; fatal at start.
   Result<> load_file(net::Reactor& control, const std::string& path);
   Result<> load_text(const std::string& text);
-  // What was loaded last, for /config_dump's staticConfig.
-  [[nodiscard]] const config::LocalConfig& loaded() const { return loaded_; }
   [[nodiscard]] uint64_t rejected_reloads() const { return rejected_; }
 
  private:
-  void reload(Result<std::string> text);
-  Result<> apply(const std::string& text);
+  Result<> apply(const config::YamlInput& text);
+  Result<> read_and_apply();
+  [[nodiscard]] Result<bool> has_changed() const;
+  void reload();
 
   state::Store& store_;
   UniqueFunction<void(const state::SnapshotPtr&)> on_change_;
-  config::LocalConfig loaded_;
   uint64_t rejected_ = 0;
-  std::unique_ptr<net::WatchedFile> file_;
+  std::string path_;
+  std::optional<uint64_t> digest_;  // of the text that was read last
+  std::unique_ptr<net::FileWatch> watch_;
+  std::unique_ptr<net::Timer> tidy_;
 };
+
+// What the local file or text says now, for /config_dump's staticConfig: read anew, as Istio's
+// ztunnel does; empty lists if there is none or it cannot be used. Any thread.
+void write_static_config(const Config::Xds& source, config::JsonText& out);
 
 }  // namespace culvert::ztunnel

@@ -97,15 +97,15 @@ void TrafficLabels::derived_source(const DerivedWorkload& source) {
 
 void TrafficLabels::source(const state::Workload& workload) {
   applied_ = true;
-  values_[kSourceWorkload] = known(workload.workload_name);
-  values_[kSourceCanonicalService] = known(workload.canonical_name);
-  values_[kSourceCanonicalRevision] = known(workload.canonical_revision);
-  values_[kSourceNamespace] = known(workload.namespace_);
-  values_[kSourceApp] = known(workload.canonical_name);
-  values_[kSourceVersion] = known(workload.canonical_revision);
-  values_[kSourceCluster] = known(workload.cluster_id);
-  values_[kSourceRegion] = known(workload.locality.region);
-  values_[kSourceZone] = known(workload.locality.zone);
+  values_[kSourceWorkload] = known(workload.workload_name());
+  values_[kSourceCanonicalService] = known(workload.canonical_name());
+  values_[kSourceCanonicalRevision] = known(workload.canonical_revision());
+  values_[kSourceNamespace] = known(workload.namespace_());
+  values_[kSourceApp] = known(workload.canonical_name());
+  values_[kSourceVersion] = known(workload.canonical_revision());
+  values_[kSourceCluster] = known(workload.cluster_id());
+  values_[kSourceRegion] = known(workload.region());
+  values_[kSourceZone] = known(workload.zone());
 }
 
 void TrafficLabels::source_principal(std::string_view verified_identity) {
@@ -115,16 +115,16 @@ void TrafficLabels::source_principal(std::string_view verified_identity) {
 void TrafficLabels::destination(const state::Workload& workload) {
   applied_ = true;
   destination_principal_ = workload.identity().to_string();
-  values_[kDestinationWorkload] = known(workload.workload_name);
-  values_[kDestinationCanonicalService] = known(workload.canonical_name);
-  values_[kDestinationCanonicalRevision] = known(workload.canonical_revision);
-  values_[kDestinationNamespace] = known(workload.namespace_);
+  values_[kDestinationWorkload] = known(workload.workload_name());
+  values_[kDestinationCanonicalService] = known(workload.canonical_name());
+  values_[kDestinationCanonicalRevision] = known(workload.canonical_revision());
+  values_[kDestinationNamespace] = known(workload.namespace_());
   values_[kDestinationPrincipal] = destination_principal_;
-  values_[kDestinationApp] = known(workload.canonical_name);
-  values_[kDestinationVersion] = known(workload.canonical_revision);
-  values_[kDestinationCluster] = known(workload.cluster_id);
-  values_[kDestinationRegion] = known(workload.locality.region);
-  values_[kDestinationZone] = known(workload.locality.zone);
+  values_[kDestinationApp] = known(workload.canonical_name());
+  values_[kDestinationVersion] = known(workload.canonical_revision());
+  values_[kDestinationCluster] = known(workload.cluster_id());
+  values_[kDestinationRegion] = known(workload.region());
+  values_[kDestinationZone] = known(workload.zone());
 }
 
 void TrafficLabels::service(const state::ServiceRef& service) {

@@ -15,4 +15,21 @@ Result<std::string> read_file(const std::string& path) {
   return content;
 }
 
+Result<FileReader> FileReader::open(const std::string& path) {
+  errno = 0;
+  std::FILE* file = std::fopen(path.c_str(), "rbe");
+  if (file == nullptr) return system_error(errno != 0 ? errno : EIO, path);
+  std::setbuf(file, nullptr);  // callers read large pieces
+  return FileReader(path, file);
+}
+
+Result<size_t> FileReader::read(std::span<char> buffer) {
+  errno = 0;
+  const size_t size = std::fread(buffer.data(), 1, buffer.size(), file_.get());
+  if (size < buffer.size() && std::ferror(file_.get()) != 0) {
+    return system_error(errno != 0 ? errno : EIO, path_);
+  }
+  return size;
+}
+
 }  // namespace culvert

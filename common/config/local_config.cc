@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include <string>
-#include <unordered_set>
+#include <string_view>
 #include <utility>
 
 namespace culvert::config {
@@ -16,8 +16,8 @@ using state::GatewayAddress;
 using state::NamespacedHostname;
 using state::NetworkAddress;
 using state::PortMap;
-using state::Service;
-using state::Workload;
+using state::ServiceSpec;
+using state::WorkloadSpec;
 
 net::IpAddress read_ip(const YamlValue& value) {
   const auto ip = net::IpAddress::parse(value.text());
@@ -27,21 +27,22 @@ net::IpAddress read_ip(const YamlValue& value) {
 
 // "network/ip", where the network may be empty.
 NetworkAddress read_network_address(const YamlValue& value) {
-  const std::string text = value.text();
+  const std::string_view text = value.text();
   const size_t slash = text.find('/');
-  if (slash != std::string::npos) {
-    const auto ip = net::IpAddress::parse(std::string_view(text).substr(slash + 1));
-    if (ip) return {text.substr(0, slash), *ip};
+  if (slash != std::string_view::npos) {
+    const auto ip = net::IpAddress::parse(text.substr(slash + 1));
+    if (ip) return {std::string(text.substr(0, slash)), *ip};
   }
   value.fail("not of the form network/ip");
   return {};
 }
 
 // "namespace/hostname"; a second slash would make it the uid of a workload.
-bool parse_namespaced_hostname(const std::string& text, NamespacedHostname& out) {
+bool parse_namespaced_hostname(std::string_view text, NamespacedHostname& out) {
   const size_t slash = text.find('/');
-  if (slash == std::string::npos || text.find('/', slash + 1) != std::string::npos) return false;
-  out = {text.substr(0, slash), text.substr(slash + 1)};
+  if (slash == std::string_view::npos || text.find('/', slash + 1) != std::string_view::npos)
+    return false;
+  out = {std::string(text.substr(0, slash)), std::string(text.substr(slash + 1))};
   return true;
 }
 
@@ -49,13 +50,13 @@ GatewayAddress read_gateway(const YamlValue& value) {
   GatewayAddress gateway;
   YamlObject object(value);
   object.required("destination", [&](const YamlValue& field) {
-    const std::string text = field.text();
+    const std::string_view text = field.text();
     const size_t slash = text.find('/');
     NamespacedHostname hostname;
-    const auto ip = net::IpAddress::parse(
-        slash == std::string::npos ? std::string_view() : std::string_view(text).substr(slash + 1));
+    const auto ip = net::IpAddress::parse(slash == std::string_view::npos ? std::string_view()
+                                                                          : text.substr(slash + 1));
     if (ip) {
-      gateway.destination = NetworkAddress{text.substr(0, slash), *ip};
+      gateway.destination = NetworkAddress{std::string(text.substr(0, slash)), *ip};
     } else if (parse_namespaced_hostname(text, hostname)) {
       gateway.destination = std::move(hostname);
     } else {
@@ -70,7 +71,7 @@ GatewayAddress read_gateway(const YamlValue& value) {
 
 PortMap read_ports(const YamlValue& value) {
   PortMap ports;
-  value.each_entry([&](const std::string& key, const YamlValue& target) {
+  value.each_entry([&](std::string_view key, const YamlValue& target) {
     uint32_t port = 0;
     if (!parse_number(key, UINT16_MAX, port)) return target.fail("key is not a port");
     ports[static_cast<uint16_t>(port)] = target.u16();
@@ -105,19 +106,20 @@ state::ApplicationTunnel read_tunnel(const YamlValue& value) {
   return tunnel;
 }
 
-LocalConfig::LocalWorkload read_workload(const YamlValue& value) {
-  LocalConfig::LocalWorkload local;
-  Workload& workload = local.workload;
+LocalWorkload read_workload(const YamlValue& value) {
+  LocalWorkload local;
+  WorkloadSpec& workload = local.workload;
   YamlObject object(value);
   const auto text = [&](std::string_view key, std::string& into) {
     object.optional(key, [&](const YamlValue& field) { into = field.text(); });
   };
   object.required("workloadIps", [&](const YamlValue& field) {
     field.each([&](const YamlValue& ip) { workload.ips.push_back(read_ip(ip)); });
+    if (workload.ips.size() > state::kMaxWorkloadIps) field.fail("too many addresses");
   });
   object.required("namespace", [&](const YamlValue& field) { workload.namespace_ = field.text(); });
   object.required("services", [&](const YamlValue& field) {
-    field.each_entry([&](const std::string& key, const YamlValue& ports) {
+    field.each_entry([&](std::string_view key, const YamlValue& ports) {
       NamespacedHostname service;
       if (!parse_namespaced_hostname(key, service)) {
         return ports.fail("key is not of the form namespace/hostname");
@@ -157,7 +159,7 @@ LocalConfig::LocalWorkload read_workload(const YamlValue& value) {
   });
   object.optional("authorizationPolicies", [&](const YamlValue& field) {
     field.each(
-        [&](const YamlValue& key) { workload.authorization_policies.push_back(key.text()); });
+        [&](const YamlValue& key) { workload.authorization_policies.emplace_back(key.text()); });
   });
   object.optional("status", [&](const YamlValue& field) { workload.status = read_health(field); });
   object.optional("locality",
@@ -226,8 +228,8 @@ state::WeightedWaypoint read_weighted_waypoint(const YamlValue& value) {
   return waypoint;
 }
 
-Service read_service(const YamlValue& value) {
-  Service service;
+ServiceSpec read_service(const YamlValue& value) {
+  ServiceSpec service;
   YamlObject object(value);
   object.required("name", [&](const YamlValue& field) { service.name = field.text(); });
   object.required("namespace", [&](const YamlValue& field) { service.namespace_ = field.text(); });
@@ -240,7 +242,7 @@ Service read_service(const YamlValue& value) {
     field.each([&](const YamlValue& vip) { service.cidr_vips.push_back(read_cidr_vip(vip)); });
   });
   object.optional("endpoints", [&](const YamlValue& field) {
-    field.each_entry([&](const std::string&, const YamlValue& entry) {
+    field.each_entry([&](std::string_view, const YamlValue& entry) {
       state::Endpoint endpoint = read_endpoint(entry);
       const std::string uid = endpoint.workload_uid;
       if (!service.endpoints.emplace(uid, std::move(endpoint)).second) {
@@ -249,7 +251,7 @@ Service read_service(const YamlValue& value) {
     });
   });
   object.optional("subjectAltNames", [&](const YamlValue& field) {
-    field.each([&](const YamlValue& san) { service.subject_alt_names.push_back(san.text()); });
+    field.each([&](const YamlValue& san) { service.subject_alt_names.emplace_back(san.text()); });
   });
   object.nullable("waypoint",
                   [&](const YamlValue& field) { service.waypoint = read_gateway(field); });
@@ -276,70 +278,88 @@ Service read_service(const YamlValue& value) {
   return service;
 }
 
-// The elements of a list, each key_of() once. An element with errors does not count: what its key
-// should be is not known.
-template <class Item, class Read, class KeyOf>
-std::vector<Item> read_unique(const YamlValue& list, std::string_view what, Read&& read,
-                              KeyOf&& key_of) {
-  std::vector<Item> items;
-  items.reserve(list.node().items.size());
-  std::unordered_set<std::string> seen;
-  list.each([&](const YamlValue& value) {
-    const size_t problems_before = value.problems().count();
-    items.push_back(read(value));
-    if (value.problems().count() != problems_before) return;
-    const std::string key = key_of(items.back());
-    if (!seen.insert(key).second) value.fail(fmt::format("{} '{}' is there twice", what, key));
-  });
-  return items;
+std::string key_of(const LocalWorkload& local) { return local.workload.uid; }
+std::string key_of(const ServiceSpec& service) { return service.key().to_string(); }
+std::string key_of(const state::Policy& policy) { return policy.key(); }
+
+// One element of a list of the document. One with errors is not taken: what its key should be is
+// not known.
+template <class Read>
+void take_element(const YamlValue& value, std::string_view what, Read&& read,
+                  LocalConfigSink& sink) {
+  const size_t problems_before = value.problems().count();
+  auto item = read(value);
+  if (value.problems().count() != problems_before) return;
+  std::string key = key_of(item);
+  if (sink.take(std::move(item))) value.fail(fmt::format("{} '{}' is there twice", what, key));
 }
 
-LocalConfig read_config(const YamlValue& root) {
-  using state::Policy;
-  using LocalWorkload = LocalConfig::LocalWorkload;
-  LocalConfig config;
-  YamlObject object(root);
-  object.optional("workloads", [&](const YamlValue& list) {
-    config.workloads = read_unique<LocalWorkload>(
-        list, "uid", read_workload, [](const LocalWorkload& local) { return local.workload.uid; });
-  });
-  object.optional("policies", [&](const YamlValue& list) {
-    config.policies = read_unique<Policy>(list, "policy", read_policy,
-                                          [](const Policy& policy) { return policy.key(); });
-  });
-  object.optional("services", [&](const YamlValue& list) {
-    config.services =
-        read_unique<Service>(list, "service", read_service,
-                             [](const Service& service) { return service.key().to_string(); });
-  });
-  object.finish();
-  return config;
+void take_element(std::string_view list, const YamlValue& value, LocalConfigSink& sink) {
+  if (list == "workloads") take_element(value, "uid", read_workload, sink);
+  if (list == "services") take_element(value, "service", read_service, sink);
+  if (list == "policies") take_element(value, "policy", read_policy, sink);
 }
+
+// Puts everything into a Store.
+class StoreSink final : public LocalConfigSink {
+ public:
+  explicit StoreSink(state::Store& store) : store_(store) {}
+  [[nodiscard]] const LocalCounts& counts() const { return counts_; }
+
+  bool take(LocalWorkload local) override {
+    ++counts_.workloads;
+    // Istio's ztunnel leaves the list empty for local workloads, and then cannot say which service
+    // an incoming connection was for. xDS fills it, so the local form does too.
+    for (const auto& [service, ports] : local.services) {
+      local.workload.services.push_back(service);
+    }
+    return store_.upsert_workload(local.workload, local.services);
+  }
+  bool take(ServiceSpec service) override {
+    ++counts_.services;
+    return store_.upsert_service(service);
+  }
+  bool take(state::Policy policy) override {
+    ++counts_.policies;
+    return store_.upsert_policy(std::move(policy));
+  }
+
+ private:
+  state::Store& store_;
+  LocalCounts counts_;
+};
 
 }  // namespace
 
-Result<LocalConfig> parse_local_config(std::string_view yaml) {
-  const auto root =
-      parse_yaml(yaml, {kMaxLocalConfigBytes, kMaxLocalConfigValues, kMaxLocalConfigDepth});
-  if (!root) return root.error();
+Result<> read_local_config(const YamlInput& yaml, LocalConfigSink& sink, size_t max_bytes) {
   Problems problems;
-  const YamlPath path;
-  LocalConfig config = read_config(YamlValue(*root, path, problems));
+  const YamlPath top;
+  const auto parsed = parse_yaml(yaml, {max_bytes, kMaxLocalConfigValues, kMaxLocalConfigDepth},
+                                 [&](std::string_view list, size_t index, const YamlNode& element) {
+                                   const YamlPath list_path{&top, list};
+                                   const YamlPath path{&list_path, {}, index};
+                                   take_element(list, YamlValue(element, path, problems), sink);
+                                 });
+  if (!parsed) return parsed.error();
+  const YamlValue document(parsed->root(), top, problems);
+  YamlObject object(document);
+  for (const std::string_view list : {"workloads", "policies", "services"}) {
+    // What is left of a list here are elements that the parser had to keep.
+    object.optional(list, [&](const YamlValue& value) {
+      value.each([&](const YamlValue& element) { take_element(list, element, sink); });
+    });
+  }
+  object.finish();
   if (!problems.empty()) return problems.to_error();
-  return config;
+  return {};
 }
 
-void apply_local_config(const LocalConfig& config, state::Store& store) {
-  store.clear();
-  for (const auto& local : config.workloads) {
-    // Istio's ztunnel leaves the list empty for local workloads, and then cannot say which service
-    // an incoming connection was for. xDS fills it, so the local form does too.
-    state::Workload workload = local.workload;
-    for (const auto& [service, ports] : local.services) workload.services.push_back(service);
-    store.upsert_workload(std::move(workload), local.services);
-  }
-  for (const state::Policy& policy : config.policies) store.upsert_policy(policy);
-  for (const Service& service : config.services) store.upsert_service(service);
+Result<LocalCounts> load_local_config(const YamlInput& yaml, state::Store& store) {
+  state::Store loaded(store.local_node());
+  StoreSink sink(loaded);
+  if (auto read = read_local_config(yaml, sink); !read) return read.error();
+  store.replace_by(loaded);
+  return sink.counts();
 }
 
 }  // namespace culvert::config

@@ -24,9 +24,9 @@ StringMatch read_string_match(const YamlValue& value) {
       operand.fail("not a string");
       return {};
     }
-    if (kind == "Exact") return {StringMatch::Kind::kExact, node.text};
-    if (kind == "Prefix") return {StringMatch::Kind::kPrefix, node.text};
-    if (kind == "Suffix") return {StringMatch::Kind::kSuffix, node.text};
+    if (kind == "Exact") return {StringMatch::Kind::kExact, std::string(node.text)};
+    if (kind == "Prefix") return {StringMatch::Kind::kPrefix, std::string(node.text)};
+    if (kind == "Suffix") return {StringMatch::Kind::kSuffix, std::string(node.text)};
     operand.fail("'" + std::string(kind) + "' is none of Exact, Prefix, Suffix, Presence");
     return {};
   };
@@ -40,7 +40,7 @@ StringMatch read_string_match(const YamlValue& value) {
     return {};
   }
   StringMatch match;
-  value.each_entry([&](const std::string& kind, const YamlValue& operand) {
+  value.each_entry([&](std::string_view kind, const YamlValue& operand) {
     if (operand.expect(operand.node().kind, "")) match = read(kind, operand);
   });
   return match;

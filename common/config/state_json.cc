@@ -12,9 +12,9 @@ namespace {
 using nlohmann::json;
 using state::Policy;
 using state::PolicyMatch;
-using state::Service;
+using state::ServiceSpec;
 using state::StringMatch;
-using state::Workload;
+using state::WorkloadSpec;
 
 void set_text(json& object, const char* key, const std::string& value) {
   if (!value.empty()) object[key] = value;
@@ -152,9 +152,56 @@ const char* policy_scope_name(Policy::Scope scope) {
   return "";
 }
 
+// A local file as JSON. Workloads, of which there may be many, are turned into text one by one;
+// they come last, since keys are sorted.
+class LocalConfigText final : public LocalConfigSink {
+ public:
+  // The result is written where `out` is now.
+  explicit LocalConfigText(JsonText& out)
+      : out_(out), workloads_(workloads_text_, out.depth() + 1) {
+    workloads_.begin('[');
+  }
+
+  bool take(LocalWorkload local) override {
+    json object = workload_json(local.workload);
+    // Here the services come with their ports, unlike in the live state.
+    json services = json::object();
+    for (const auto& [key, ports] : local.services) services[key.to_string()] = ports_json(ports);
+    object["services"] = std::move(services);
+    workloads_.value(object);
+    return false;
+  }
+  bool take(ServiceSpec service) override {
+    services_.push_back(service_json(service));
+    return false;
+  }
+  bool take(Policy policy) override {
+    policies_.push_back(policy_json(policy));
+    return false;
+  }
+  void write() {
+    workloads_.end();
+    out_.begin('{');
+    out_.key("policies");
+    out_.value(policies_);
+    out_.key("services");
+    out_.value(services_);
+    out_.key("workloads");
+    out_.raw(workloads_text_);
+    out_.end();
+  }
+
+ private:
+  JsonText& out_;
+  std::string workloads_text_;
+  JsonText workloads_;
+  json services_ = json::array();
+  json policies_ = json::array();
+};
+
 }  // namespace
 
-json workload_json(const Workload& workload) {
+json workload_json(const WorkloadSpec& workload) {
   json object = {
       {"workloadIps", list(workload.ips, [](const net::IpAddress& ip) { return ip.to_string(); })},
       {"protocol", workload.protocol == state::Protocol::kHbone ? "HBONE" : "TCP"},
@@ -195,7 +242,7 @@ json workload_json(const Workload& workload) {
   return object;
 }
 
-json service_json(const Service& service) {
+json service_json(const ServiceSpec& service) {
   json object = {
       {"name", service.name},
       {"namespace", service.namespace_},
@@ -248,31 +295,41 @@ json policy_json(const Policy& policy) {
           {"dryRun", policy.dry_run}};
 }
 
-json state_json(const state::Snapshot& snapshot) {
-  json staged = json::object();
-  for (const auto& [key, endpoints] : snapshot.staged_services()) {
-    staged[key] = endpoints_json(endpoints);
-  }
-  return {
-      {"workloads", list(snapshot.workloads(), [](const auto& w) { return workload_json(*w); })},
-      {"services", list(snapshot.services(), [](const auto& s) { return service_json(*s); })},
-      {"policies", list(snapshot.policies(), [](const auto& p) { return policy_json(*p); })},
-      {"stagedServices", std::move(staged)}};
+void write_workloads(const state::Snapshot& snapshot, JsonText& out) {
+  out.begin('[');
+  for (const auto& workload : snapshot.workloads()) out.value(workload_json(workload->spec()));
+  out.end();
 }
 
-json local_config_json(const LocalConfig& config) {
-  const auto local_workload = [](const LocalConfig::LocalWorkload& local) {
-    json object = workload_json(local.workload);
-    // Here the services come with their ports, unlike in the live state.
-    json services = json::object();
-    for (const auto& [key, ports] : local.services) services[key.to_string()] = ports_json(ports);
-    object["services"] = std::move(services);
-    return object;
-  };
-  return {{"workloads", list(config.workloads, local_workload)},
-          {"services", list(config.services, service_json)},
-          {"policies", list(config.policies, policy_json)}};
+void write_services(const state::Snapshot& snapshot, JsonText& out) {
+  out.begin('[');
+  for (const auto& service : snapshot.services()) out.value(service_json(service->spec()));
+  out.end();
 }
+
+void write_policies(const state::Snapshot& snapshot, JsonText& out) {
+  out.begin('[');
+  for (const auto& policy : snapshot.policies()) out.value(policy_json(*policy));
+  out.end();
+}
+
+void write_staged_services(const state::Snapshot& snapshot, JsonText& out) {
+  out.begin('{');
+  for (const auto& [key, endpoints] : snapshot.staged_services()) {
+    out.key(key);
+    out.value(endpoints_json(endpoints));
+  }
+  out.end();
+}
+
+Result<> write_local_config(const YamlInput& yaml, JsonText& out) {
+  LocalConfigText text(out);
+  if (auto read = read_local_config(yaml, text); !read) return read.error();
+  text.write();
+  return {};
+}
+
+void write_empty_local_config(JsonText& out) { LocalConfigText(out).write(); }
 
 std::string dump_text(const json& value) {
   return value.dump(2, ' ', false, json::error_handler_t::replace);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/config/json_text.h"
 #include "common/config/local_config.h"
 #include "common/state/snapshot.h"
 
@@ -12,16 +13,22 @@
 // is left out where Istio does.
 namespace culvert::config {
 
-nlohmann::json workload_json(const state::Workload& workload);
-nlohmann::json service_json(const state::Service& service);
+nlohmann::json workload_json(const state::WorkloadSpec& workload);
+nlohmann::json service_json(const state::ServiceSpec& service);
 nlohmann::json policy_json(const state::Policy& policy);
 
-// {"workloads": by uid, "services": by host name, "policies": by key, "stagedServices": {"ns/host":
-// {uid: …}}}.
-nlohmann::json state_json(const state::Snapshot& snapshot);
-// {"workloads", "services", "policies"} in the local form, in the file's order; all empty for an
-// empty config.
-nlohmann::json local_config_json(const LocalConfig& config);
+// Parts of /config_dump, as one value each, written in the memory of one element: lists of
+// workloads by uid, of services by host name, of policies by key; endpoints of services that are
+// not known yet, {"ns/host": {uid: …}}.
+void write_workloads(const state::Snapshot& snapshot, JsonText& out);
+void write_services(const state::Snapshot& snapshot, JsonText& out);
+void write_policies(const state::Snapshot& snapshot, JsonText& out);
+void write_staged_services(const state::Snapshot& snapshot, JsonText& out);
+// A local file as it was read: {"workloads", "services", "policies"} in the local form, in the
+// file's order. Error: nothing was written.
+Result<> write_local_config(const YamlInput& yaml, JsonText& out);
+// The same of no file at all.
+void write_empty_local_config(JsonText& out);
 
 // Indented by two spaces. Bytes that are not UTF-8 (names come from outside) become U+FFFD; never
 // throws.

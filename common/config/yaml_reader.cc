@@ -51,13 +51,13 @@ bool YamlValue::expect(YamlNode::Kind kind, std::string_view otherwise) const {
   return false;
 }
 
-std::string YamlValue::text() const {
-  return expect(YamlNode::Kind::kScalar, "not a string") ? node_.text : std::string();
+std::string_view YamlValue::text() const {
+  return expect(YamlNode::Kind::kScalar, "not a string") ? node_.text : std::string_view();
 }
 
 bool YamlValue::boolean() const {
   if (!expect(YamlNode::Kind::kScalar, "not true or false")) return false;
-  const std::string& text = node_.text;
+  const std::string_view text = node_.text;
   if (!node_.quoted && (text == "true" || text == "True" || text == "TRUE")) return true;
   if (node_.quoted || (text != "false" && text != "False" && text != "FALSE")) {
     fail("not true or false");
@@ -66,24 +66,34 @@ bool YamlValue::boolean() const {
 }
 
 uint32_t YamlValue::number(uint32_t max) const {
-  const std::string wrong = fmt::format("not a number from 0 to {}", max);
+  const auto wrong = [&] { return fmt::format("not a number from 0 to {}", max); };
   uint32_t value = 0;
-  if (!expect(YamlNode::Kind::kScalar, wrong)) return 0;
-  if (node_.quoted || !parse_number(node_.text, max, value)) fail(wrong);
+  const bool is_scalar = node_.kind == YamlNode::Kind::kScalar && node_.tag.empty();
+  if (!is_scalar && !expect(YamlNode::Kind::kScalar, wrong())) return 0;
+  if (node_.quoted || !parse_number(node_.text, max, value)) fail(wrong());
   return value;
 }
 
 bool YamlValue::check_map() const {
   if (!expect(YamlNode::Kind::kMap, "not a map")) return false;
-  std::vector<const YamlNode*> keys;
-  for (size_t i = 0; i + 1 < node_.items.size(); i += 2) {
-    const YamlNode& key = node_.items[i];
+  constexpr size_t kFew = 32;  // this many are compared with each other sooner than they are sorted
+  const size_t count = node_.items.size() / 2;
+  bool may_repeat = count > kFew;
+  for (size_t i = 0; i < count; ++i) {
+    const YamlNode& key = node_.items[2 * i];
     if (key.kind != YamlNode::Kind::kScalar || !key.tag.empty()) {
       fail("a key is not a plain name", key.line);
       return false;
     }
-    keys.push_back(&key);
+    for (size_t j = 0; j < i && !may_repeat; ++j) may_repeat = node_.items[2 * j].text == key.text;
   }
+  if (may_repeat) check_repetition();
+  return true;
+}
+
+void YamlValue::check_repetition() const {
+  std::vector<const YamlNode*> keys;
+  for (size_t i = 0; i + 1 < node_.items.size(); i += 2) keys.push_back(&node_.items[i]);
   // Equal ones in the order of the text, so that the second is the one to blame.
   std::sort(keys.begin(), keys.end(), [](const YamlNode* a, const YamlNode* b) {
     const int order = a->text.compare(b->text);
@@ -94,7 +104,6 @@ bool YamlValue::check_map() const {
       fail(fmt::format("key '{}' is there twice", keys[i]->text), keys[i]->line);
     }
   }
-  return true;
 }
 
 bool parse_number(std::string_view text, uint32_t max, uint32_t& out) {

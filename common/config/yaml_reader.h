@@ -50,8 +50,8 @@ class YamlValue {
   [[nodiscard]] const YamlPath& path() const { return path_; }
   [[nodiscard]] Problems& problems() const { return problems_; }
 
-  // A scalar as it is written, whatever it looks like ("80", true); not null.
-  [[nodiscard]] std::string text() const;
+  // A scalar as it is written, whatever it looks like ("80", true); not null. Lives as the node.
+  [[nodiscard]] std::string_view text() const;
   [[nodiscard]] bool boolean() const;
   [[nodiscard]] uint16_t u16() const { return static_cast<uint16_t>(number(UINT16_MAX)); }
   [[nodiscard]] uint32_t u32() const { return number(UINT32_MAX); }
@@ -59,12 +59,14 @@ class YamlValue {
   [[nodiscard]] Enum choice(
       std::initializer_list<std::pair<std::string_view, Enum>> choices) const {
     if (!expect(YamlNode::Kind::kScalar, "not a string")) return choices.begin()->second;
-    std::string all;
     for (const auto& [known, value] : choices) {
       if (known == node_.text) return value;
+    }
+    std::string all;
+    for (const auto& [known, value] : choices) {
       all += (all.empty() ? "" : ", ") + std::string(known);
     }
-    fail("'" + node_.text + "' is none of " + all);
+    fail("'" + std::string(node_.text) + "' is none of " + all);
     return choices.begin()->second;
   }
   // Calls read(const YamlValue&) for each element; not a list: an error.
@@ -76,7 +78,7 @@ class YamlValue {
       read(YamlValue(node_.items[i], at, problems_));
     }
   }
-  // Calls read(const std::string& key, const YamlValue&) for each entry of a map whose keys are
+  // Calls read(std::string_view key, const YamlValue&) for each entry of a map whose keys are
   // data.
   template <class Read>
   void each_entry(Read&& read) const {
@@ -92,6 +94,7 @@ class YamlValue {
 
  private:
   [[nodiscard]] uint32_t number(uint32_t max) const;
+  void check_repetition() const;
 
   const YamlNode& node_;
   const YamlPath& path_;

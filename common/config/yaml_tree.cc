@@ -2,162 +2,275 @@
 
 #include <fmt/format.h>
 
-#include <istream>
-#include <map>
-#include <stdexcept>
-#include <streambuf>
-#include <utility>
+#include <yaml.h>
 
-#include <yaml-cpp/eventhandler.h>
-#include <yaml-cpp/exceptions.h>
-#include <yaml-cpp/parser.h>
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
 
 namespace culvert::config {
 namespace {
 
 constexpr std::string_view kCoreTagPrefix = "tag:yaml.org,2002:";
 
-// Reads from memory that someone else owns: a configuration can be large, one copy of it is enough.
-class ViewBuffer final : public std::streambuf {
+std::string_view text_of(const yaml_char_t* text) {
+  return text == nullptr ? std::string_view() : reinterpret_cast<const char*>(text);
+}
+
+Error error_at(std::string_view why, size_t line) {
+  return invalid(fmt::format("{} (line {})", why, line));
+}
+
+// libyaml's parser on a YamlInput.
+class Parser {
  public:
-  explicit ViewBuffer(std::string_view text) {
-    char* begin = const_cast<char*>(text.data());  // only ever read from
-    setg(begin, begin, begin + text.size());
+  Parser(const YamlInput& input, size_t max_bytes) : input_(input), max_bytes_(max_bytes) {
+    if (yaml_parser_initialize(&parser_) == 0) throw std::bad_alloc();
+    yaml_parser_set_input(&parser_, read, this);
   }
-};
+  ~Parser() { yaml_parser_delete(&parser_); }
+  Parser(const Parser&) = delete;
+  Parser& operator=(const Parser&) = delete;
 
-// Thrown through the parser, which offers no other way to stop it.
-struct Stop : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-class TreeBuilder final : public YAML::EventHandler {
- public:
-  explicit TreeBuilder(const YamlLimits& limits) : limits_(limits) {}
-
-  YamlNode take_root() { return std::move(root_); }
-
-  void OnDocumentStart(const YAML::Mark& mark) override {
-    if (++documents_ > 1) stop(mark, "more than one YAML document");
+  // The caller deletes the event.
+  Result<> next(yaml_event_t& event) {
+    if (yaml_parser_parse(&parser_, &event) != 0) return {};
+    if (failed_) return *failed_;
+    if (parser_.error == YAML_MEMORY_ERROR) throw std::bad_alloc();
+    const bool has_mark = parser_.error != YAML_READER_ERROR;
+    return error_at(parser_.problem, (has_mark ? parser_.problem_mark : parser_.mark).line + 1);
   }
-  void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    finish(make(mark, YamlNode::Kind::kNull, {}), anchor);
-  }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    const auto named = anchors_.find(anchor);
-    if (named == anchors_.end()) stop(mark, "alias inside the value it names");
-    count(mark, size_of(named->second));
-    attach(YamlNode(named->second));
-  }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                const std::string& value) override {
-    YamlNode node = make(mark, YamlNode::Kind::kScalar, tag);
-    node.quoted = tag == "!" || tag == std::string(kCoreTagPrefix) + "str";
-    node.text = value;
-    finish(std::move(node), anchor);
-  }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value) override {
-    open(make(mark, YamlNode::Kind::kSequence, tag), anchor, mark);
-  }
-  void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value) override {
-    open(make(mark, YamlNode::Kind::kMap, tag), anchor, mark);
-  }
-  void OnMapEnd() override { close(); }
 
  private:
-  [[noreturn]] static void stop(const YAML::Mark& mark, std::string_view why) {
-    throw Stop(fmt::format("{} (line {})", why, mark.line + 1));
-  }
-
-  void count(const YAML::Mark& mark, size_t nodes) {
-    nodes_ += nodes;
-    if (nodes_ > limits_.nodes) stop(mark, fmt::format("more than {} values", limits_.nodes));
-  }
-
-  static size_t size_of(const YamlNode& node) {
-    size_t size = 1;
-    for (const YamlNode& item : node.items) size += size_of(item);
-    return size;
-  }
-
-  YamlNode make(const YAML::Mark& mark, YamlNode::Kind kind, const std::string& tag) {
-    count(mark, 1);
-    YamlNode node;
-    node.kind = kind;
-    node.line = static_cast<uint32_t>(mark.line + 1);
-    // "?" is no tag on a plain value, "!" none on a quoted one.
-    if (tag != "?" && tag != "!" && !tag.starts_with(kCoreTagPrefix)) node.tag = tag;
-    return node;
-  }
-
-  void open(YamlNode node, YAML::anchor_t anchor, const YAML::Mark& mark) {
-    if (open_.size() == limits_.depth) {
-      stop(mark, fmt::format("nested deeper than {} levels", limits_.depth));
+  static int read(void* self, unsigned char* buffer, size_t size, size_t* got) {
+    auto& parser = *static_cast<Parser*>(self);
+    auto result = parser.input_({reinterpret_cast<char*>(buffer), size});
+    *got = result ? *result : 0;
+    parser.bytes_ += *got;
+    if (!result) {
+      parser.failed_ = result.error();
+    } else if (parser.bytes_ > parser.max_bytes_) {
+      parser.failed_ =
+          Error(Errc::kLimit, fmt::format("more than {} bytes of YAML", parser.max_bytes_));
     }
-    open_.emplace_back(std::move(node), anchor);
+    return parser.failed_ ? 0 : 1;
   }
 
-  void close() {
-    auto [node, anchor] = std::move(open_.back());
-    open_.pop_back();
-    finish(std::move(node), anchor);
-  }
-
-  void finish(YamlNode node, YAML::anchor_t anchor) {
-    if (anchor != YAML::NullAnchor) {
-      // The copy counts as well: many nested anchors must not multiply memory.
-      nodes_ += size_of(node);
-      if (nodes_ > limits_.nodes) throw Stop(fmt::format("more than {} values", limits_.nodes));
-      anchors_.insert_or_assign(anchor, node);
-    }
-    attach(std::move(node));
-  }
-
-  void attach(YamlNode node) {
-    if (open_.empty()) {
-      root_ = std::move(node);
-      return;
-    }
-    YamlNode& parent = open_.back().first;
-    // The parser sees that there is no value only at whatever comes next: say the key's line.
-    const bool is_value = parent.kind == YamlNode::Kind::kMap && parent.items.size() % 2 == 1;
-    if (node.kind == YamlNode::Kind::kNull && is_value) node.line = parent.items.back().line;
-    parent.items.push_back(std::move(node));
-  }
-
-  const YamlLimits limits_;
-  size_t documents_ = 0;
-  size_t nodes_ = 0;
-  std::vector<std::pair<YamlNode, YAML::anchor_t>> open_;
-  std::map<YAML::anchor_t, YamlNode> anchors_;
-  YamlNode root_;
+  const YamlInput& input_;
+  const size_t max_bytes_;
+  size_t bytes_ = 0;
+  std::optional<Error> failed_;
+  yaml_parser_t parser_{};
 };
+
+size_t size_of(const YamlNode& node) {
+  size_t size = 1;
+  for (const YamlNode& item : node.items) size += size_of(item);
+  return size;
+}
+
+bool is_null(std::string_view plain) {
+  return plain.empty() || plain == "~" || plain == "null" || plain == "Null" || plain == "NULL";
+}
+
+std::string_view keep(std::string_view text, std::pmr::memory_resource& memory) {
+  if (text.empty()) return {};
+  char* kept = static_cast<char*>(memory.allocate(text.size(), 1));
+  std::copy(text.begin(), text.end(), kept);
+  return {kept, text.size()};
+}
+
+// `to`, which has its place in memory, becomes a copy of `from`.
+void copy(const YamlNode& from, YamlNode& to, std::pmr::memory_resource& memory) {
+  to.kind = from.kind;
+  to.quoted = from.quoted;
+  to.line = from.line;
+  to.tag = keep(from.tag, memory);
+  to.text = keep(from.text, memory);
+  to.items.reserve(from.items.size());
+  for (const YamlNode& item : from.items) copy(item, to.items.emplace_back(&memory), memory);
+}
 
 }  // namespace
 
-Result<YamlNode> parse_yaml(std::string_view text, const YamlLimits& limits) {
-  if (text.size() > limits.bytes) {
-    return Error(Errc::kLimit,
-                 fmt::format("{} bytes of YAML, at most {} are read", text.size(), limits.bytes));
-  }
-  try {
-    ViewBuffer buffer(text);
-    std::istream stream(&buffer);
-    YAML::Parser parser(stream);
-    TreeBuilder builder(limits);
-    if (!parser.HandleNextDocument(builder)) return invalid("no YAML document");
-    while (parser.HandleNextDocument(builder)) {
+// Makes nodes of events, each in its place: the last item of the node that is open.
+class YamlBuilder {
+ public:
+  YamlBuilder(const YamlLimits& limits, const YamlElement& element)
+      : limits_(limits), element_(element), memory_(document_.memory_.get()) {}
+
+  [[nodiscard]] bool has_document() const { return documents_ > 0; }
+  YamlDocument take() { return std::move(document_); }
+
+  Result<> on_event(const yaml_event_t& event) {
+    line_ = static_cast<uint32_t>(event.start_mark.line + 1);
+    switch (event.type) {
+      case YAML_DOCUMENT_START_EVENT:
+        if (++documents_ > 1) return error_at("more than one YAML document", line_);
+        return {};
+      case YAML_ALIAS_EVENT:
+        return on_alias(text_of(event.data.alias.anchor));
+      case YAML_SCALAR_EVENT:
+        return on_scalar(event);
+      case YAML_SEQUENCE_START_EVENT:
+        return open(YamlNode::Kind::kSequence, event.data.sequence_start.tag,
+                    event.data.sequence_start.anchor);
+      case YAML_MAPPING_START_EVENT:
+        return open(YamlNode::Kind::kMap, event.data.mapping_start.tag,
+                    event.data.mapping_start.anchor);
+      case YAML_SEQUENCE_END_EVENT:
+      case YAML_MAPPING_END_EVENT: {
+        const Open closed = open_.back();
+        open_.pop_back();
+        if (closed.streams) memory_ = document_.memory_.get();
+        return finish(*closed.node, closed.anchor);
+      }
+      default:
+        return {};
     }
-    return builder.take_root();
-  } catch (const Stop& stopped) {
-    return invalid(stopped.what());
-  } catch (const YAML::Exception& failure) {
-    return invalid(fmt::format("{} (line {})", failure.msg, failure.mark.line + 1));
   }
+
+ private:
+  struct Open {
+    YamlNode* node;
+    std::string_view anchor;
+    bool streams = false;  // its elements go to element_
+    size_t given_away = 0;
+  };
+
+  Result<> on_alias(std::string_view anchor) {
+    const bool inside =
+        std::ranges::any_of(open_, [&](const Open& opened) { return opened.anchor == anchor; });
+    if (inside) return error_at("alias inside the value it names", line_);
+    const auto named = anchors_.find(anchor);
+    if (named == anchors_.end()) {
+      return error_at(fmt::format("unknown alias '{}'", anchor), line_);
+    }
+    if (auto counted = count(size_of(named->second)); !counted) return counted;
+    YamlNode& node = add_node();
+    copy(named->second, node, *memory_);
+    return finish(node, {});
+  }
+
+  Result<> on_scalar(const yaml_event_t& event) {
+    if (auto counted = count(1); !counted) return counted;
+    const auto& scalar = event.data.scalar;
+    const std::string_view tag = text_of(scalar.tag);
+    const std::string_view value{reinterpret_cast<const char*>(scalar.value), scalar.length};
+    const bool plain = scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    YamlNode& node = add_node();
+    node.line = line_;
+    if (plain && tag.empty() && is_null(value)) {
+      // One that is not there is where its key is.
+      if (value.empty() && key_line_ != 0) node.line = key_line_;
+    } else {
+      node.kind = YamlNode::Kind::kScalar;
+      node.quoted = !plain || tag == "!" || tag == "tag:yaml.org,2002:str";
+      node.text = keep(value, *memory_);
+      node.tag = own_tag(tag);
+    }
+    return finish(node, keep(text_of(scalar.anchor), *memory_));
+  }
+
+  Result<> open(YamlNode::Kind kind, const yaml_char_t* tag, const yaml_char_t* anchor) {
+    if (auto counted = count(1); !counted) return counted;
+    if (open_.size() == limits_.depth) {
+      return error_at(fmt::format("nested deeper than {} levels", limits_.depth), line_);
+    }
+    YamlNode& node = add_node();
+    const bool is_list_of_document = open_.size() == 1 && key_line_ != 0;
+    node.kind = kind;
+    node.line = line_;
+    node.tag = own_tag(text_of(tag));
+    open_.push_back({&node, keep(text_of(anchor), *memory_)});
+    Open& opened = open_.back();
+    opened.streams = element_ && is_list_of_document && kind == YamlNode::Kind::kSequence &&
+                     node.tag.empty() && opened.anchor.empty();
+    if (opened.streams) memory_ = &element_memory_;
+    return {};
+  }
+
+  Result<> count(size_t nodes) {
+    nodes_ += nodes;
+    if (nodes_ <= limits_.nodes) return {};
+    return error_at(fmt::format("more than {} values", limits_.nodes), line_);
+  }
+
+  std::string_view own_tag(std::string_view tag) {
+    return tag == "!" || tag.starts_with(kCoreTagPrefix) ? std::string_view() : keep(tag, *memory_);
+  }
+
+  // The next value's node. Sets key_line_ to the line of its key; 0: it has none.
+  YamlNode& add_node() {
+    if (open_.empty()) return document_.root_;
+    YamlNode& parent = *open_.back().node;
+    const bool has_key = parent.kind == YamlNode::Kind::kMap && parent.items.size() % 2 == 1;
+    key_line_ = has_key ? parent.items.back().line : 0;
+    if (!open_.back().streams) return parent.items.emplace_back(memory_);
+    current_.emplace(memory_);
+    return *current_;
+  }
+
+  // `node` is complete.
+  Result<> finish(const YamlNode& node, std::string_view anchor) {
+    if (!anchor.empty()) {
+      // The copy counts as well: many nested anchors must not multiply memory.
+      if (auto counted = count(size_of(node)); !counted) return counted;
+      auto& memory = *document_.memory_;
+      YamlNode copied(&memory);
+      copy(node, copied, memory);
+      anchors_.insert_or_assign(keep(anchor, memory), std::move(copied));
+    }
+    if (open_.empty() || !open_.back().streams) return {};
+    Open& list = open_.back();
+    element_(open_.front().node->items[open_.front().node->items.size() - 2].text,
+             list.given_away++, node);
+    current_.reset();
+    element_memory_.release();
+    return {};
+  }
+
+  const YamlLimits limits_;
+  const YamlElement& element_;
+  YamlDocument document_;
+  std::vector<char> element_buffer_ = std::vector<char>(size_t{64} << 10);
+  std::pmr::monotonic_buffer_resource element_memory_{element_buffer_.data(),
+                                                      element_buffer_.size()};
+  std::pmr::memory_resource* memory_;  // where nodes go now
+  std::optional<YamlNode> current_;    // the element of a list that is given away
+  uint32_t line_ = 0;
+  uint32_t key_line_ = 0;
+  size_t documents_ = 0;
+  size_t nodes_ = 0;
+  std::vector<Open> open_;
+  std::map<std::string_view, YamlNode> anchors_;
+};
+
+YamlInput yaml_input(std::string_view text) {
+  return [rest = text](std::span<char> buffer) mutable -> Result<size_t> {
+    const size_t size = std::min(buffer.size(), rest.size());
+    std::copy_n(rest.begin(), size, buffer.begin());
+    rest.remove_prefix(size);
+    return size;
+  };
+}
+
+Result<YamlDocument> parse_yaml(const YamlInput& input, const YamlLimits& limits,
+                                const YamlElement& element) {
+  Parser parser(input, limits.bytes);
+  YamlBuilder builder(limits, element);
+  for (bool more = true; more;) {
+    yaml_event_t event;
+    if (auto parsed = parser.next(event); !parsed) return parsed.error();
+    more = event.type != YAML_STREAM_END_EVENT;
+    const Result<> taken = builder.on_event(event);
+    yaml_event_delete(&event);
+    if (!taken) return taken.error();
+  }
+  if (!builder.has_document()) return invalid("no YAML document");
+  return builder.take();
 }
 
 }  // namespace culvert::config

@@ -73,15 +73,14 @@ std::string format_baggage(const state::Workload& workload) {
     if (!out.empty()) out += ',';
     out.append(key).append("=").append(value);
   };
-  const std::string_view type =
-      workload.workload_type.empty() ? std::string_view("deployment") : workload.workload_type;
-  add("k8s.cluster.name", workload.cluster_id);
-  add("k8s.namespace.name", workload.namespace_);
-  add(fmt::format("k8s.{}.name", type), workload.workload_name);
-  add("service.name", workload.canonical_name);
-  add("service.version", workload.canonical_revision);
-  add("cloud.region", workload.locality.region);
-  add("cloud.availability_zone", workload.locality.zone);
+  const std::string_view type = workload.workload_type();
+  add("k8s.cluster.name", workload.cluster_id());
+  add("k8s.namespace.name", workload.namespace_());
+  add(fmt::format("k8s.{}.name", type.empty() ? "deployment" : type), workload.workload_name());
+  add("service.name", workload.canonical_name());
+  add("service.version", workload.canonical_revision());
+  add("cloud.region", workload.region());
+  add("cloud.availability_zone", workload.zone());
   return out;
 }
 

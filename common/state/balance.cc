@@ -5,51 +5,53 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 namespace culvert::state {
 namespace {
 
-struct Candidate {
-  const Workload* workload;
-  const Endpoint* endpoint;
-};
+using Need = Candidates::Key::Need;
 
-bool reachable(const Workload& workload, const Workload& source) {
-  if (!workload.ips.empty() || !workload.hostname.empty()) return true;
-  return workload.network != source.network && workload.network_gateway.has_value();
-}
-
-// What the endpoint itself maps the port to. Zero, like absence, says nothing.
-std::optional<uint16_t> own_port(const Endpoint& endpoint, uint16_t service_port) {
-  const auto it = endpoint.ports.find(service_port);
-  if (it == endpoint.ports.end() || it->second == 0) return std::nullopt;
-  return it->second;
+// Whether `source` reaches it; sets `depends` if that is because of where the source is.
+bool reachable(const Workload& workload, const Workload& source, bool& depends) {
+  if (!workload.ips().empty() || !workload.hostname().empty()) return true;
+  depends = true;
+  return workload.network() != source.network() && workload.network_gateway() != nullptr;
 }
 
 // `target`: what the service maps the port to; 0: it depends on the endpoint; none: no such port.
-bool has_port(const Candidate& candidate, uint16_t service_port, std::optional<uint16_t> target,
-              ResolveMode mode) {
-  if (mode == ResolveMode::kWaypoint) {
-    return target.has_value() || candidate.workload->application_tunnel.has_value();
+Need need_of(std::optional<uint16_t> target, ResolveMode mode) {
+  if (mode == ResolveMode::kWaypoint) return target ? Need::kNothing : Need::kTunnel;
+  return target.value_or(0) != 0 ? Need::kNothing : Need::kOwnPort;
+}
+
+bool has_port(const EndpointView& endpoint, const Candidates::Key& key) {
+  switch (key.need) {
+    case Need::kNothing:
+      return true;
+    case Need::kOwnPort:
+      return endpoint.own_port(key.port).has_value();
+    case Need::kTunnel:
+      return endpoint.workload->application_tunnel().has_value();
   }
-  return target.value_or(0) != 0 || own_port(*candidate.endpoint, service_port).has_value();
+  return false;
 }
 
 bool same(LoadBalancerScope scope, const Workload& a, const Workload& b) {
   switch (scope) {
     case LoadBalancerScope::kRegion:
-      return a.locality.region == b.locality.region;
+      return a.region() == b.region();
     case LoadBalancerScope::kZone:
-      return a.locality.zone == b.locality.zone;
+      return a.zone() == b.zone();
     case LoadBalancerScope::kSubzone:
-      return a.locality.subzone == b.locality.subzone;
+      return a.subzone() == b.subzone();
     case LoadBalancerScope::kNode:
-      return a.node == b.node;
+      return a.node() == b.node();
     case LoadBalancerScope::kCluster:
-      return a.cluster_id == b.cluster_id;
+      return a.cluster_id() == b.cluster_id();
     case LoadBalancerScope::kNetwork:
-      return a.network == b.network;
+      return a.network() == b.network();
   }
   return false;
 }
@@ -78,18 +80,55 @@ std::optional<size_t> rank_of(const LoadBalancer& balancer, const Workload& sour
   return rank + bonus;
 }
 
-void keep_preferred(std::vector<Candidate>& candidates, const LoadBalancer& balancer,
-                    const Workload& source) {
+// The positions of the endpoints that `source` may be sent to. Sets `depends` if that is so because
+// of where it is.
+std::vector<uint32_t> eligible(const Service& service, const Candidates::Key& key,
+                               const Workload& source, bool& depends) {
+  const auto& balancer = service.load_balancer();
+  const bool ranked = balancer && balancer->mode != LoadBalancerMode::kStandard;
+  depends = ranked;
+  std::vector<uint32_t> chosen;
   size_t best = 0;
-  size_t kept = 0;
-  for (const Candidate& candidate : candidates) {
-    const auto rank = rank_of(balancer, source, *candidate.workload);
-    if (!rank || *rank < best) continue;
-    if (*rank > best) kept = 0;
-    best = *rank;
-    candidates[kept++] = candidate;
+  for (size_t i = 0; i < service.endpoint_count(); ++i) {
+    const EndpointView endpoint = service.endpoint(i);
+    if (endpoint.workload == nullptr || !service.serves(endpoint) ||
+        !reachable(*endpoint.workload, source, depends) || !has_port(endpoint, key)) {
+      continue;
+    }
+    if (ranked) {
+      const auto rank = rank_of(*balancer, source, *endpoint.workload);
+      if (!rank || *rank < best) continue;
+      if (*rank > best) chosen.clear();
+      best = *rank;
+    }
+    chosen.push_back(static_cast<uint32_t>(i));
   }
-  candidates.resize(kept);
+  chosen.shrink_to_fit();
+  return chosen;
+}
+
+std::unique_ptr<Candidates> find_candidates(const Service& service, Candidates::Key key,
+                                            const Workload& source) {
+  auto candidates = std::make_unique<Candidates>();
+  bool depends = false;
+  candidates->endpoints = eligible(service, key, source, depends);
+  if (!depends) key.source = nullptr;
+  candidates->key = std::move(key);
+  const auto weight = [&](uint32_t i) -> uint64_t {
+    return service.endpoint(i).workload->capacity();
+  };
+  const auto& endpoints = candidates->endpoints;
+  for (const uint32_t i : endpoints) candidates->total += weight(i);
+  if (candidates->total == 0) return candidates;
+  const uint64_t first = weight(endpoints.front());
+  if (std::ranges::all_of(endpoints, [&](uint32_t i) { return weight(i) == first; })) {
+    candidates->each = first;
+    return candidates;
+  }
+  candidates->running_totals.reserve(endpoints.size());
+  uint64_t total = 0;
+  for (const uint32_t i : endpoints) candidates->running_totals.push_back(total += weight(i));
+  return candidates;
 }
 
 // One of `items` with a chance proportional to its weight; nullptr when there is no weight at all.
@@ -107,30 +146,30 @@ const typename Items::value_type* pick_weighted(const Items& items, Weight&& wei
   return nullptr;
 }
 
-std::optional<uint16_t> target_port_of(const Candidate& chosen, uint16_t service_port,
+std::optional<uint16_t> target_port_of(const EndpointView& chosen, uint16_t service_port,
                                        std::optional<uint16_t> target) {
-  if (const auto own = own_port(*chosen.endpoint, service_port)) return own;
+  if (const auto own = chosen.own_port(service_port)) return own;
   if (target.value_or(0) != 0) return target;
-  const auto& tunnel = chosen.workload->application_tunnel;
+  const auto& tunnel = chosen.workload->application_tunnel();
   if (tunnel && tunnel->port) return service_port;
   return std::nullopt;
 }
 
 ServiceRef ref_of(const Service& service) {
-  return {service.hostname, service.name, service.namespace_};
+  return {std::string(service.hostname()), std::string(service.name()),
+          std::string(service.namespace_())};
 }
 
 // Through a service: endpoint, port, IP.
-Result<std::optional<Upstream>> upstream_of(const Snapshot& snapshot, const Service& service,
-                                            uint16_t service_port, const Workload& source,
-                                            const net::IpAddress& original, ResolveMode mode,
-                                            Random& random) {
-  auto picked = pick_endpoint(snapshot, service, service_port, source, mode, random);
+Result<std::optional<Upstream>> upstream_of(const Service& service, uint16_t service_port,
+                                            const Workload& source, const net::IpAddress& original,
+                                            ResolveMode mode, Random& random) {
+  auto picked = pick_endpoint(service, service_port, source, mode, random);
   if (!picked) return std::optional<Upstream>();
-  auto ip = pick_ip(*picked->workload, original, service.ip_families);
+  auto ip = pick_ip(*picked->workload, original, service.ip_families());
   if (!ip) return ip.error();
   return std::optional<Upstream>(Upstream{std::move(picked->workload), *ip, picked->target_port,
-                                          ref_of(service), service.subject_alt_names});
+                                          ref_of(service), service.subject_alt_names()});
 }
 
 // Straight to a workload.
@@ -168,7 +207,7 @@ Result<std::optional<Upstream>> find_gateway(const Snapshot& snapshot,
   }
   const auto match = snapshot.find_hostname(std::get<NamespacedHostname>(gateway.destination));
   if (const auto* service = std::get_if<ServicePtr>(&match)) {
-    return upstream_of(snapshot, **service, port, source, original.ip, mode, random);
+    return upstream_of(**service, port, source, original.ip, mode, random);
   }
   if (const auto* workload = std::get_if<WorkloadPtr>(&match)) {
     return upstream_of(*workload, port, original.ip);
@@ -192,58 +231,50 @@ std::vector<Identity> Upstream::workload_and_service_identities() const {
   return identities;
 }
 
-std::optional<PickedEndpoint> pick_endpoint(const Snapshot& snapshot, const Service& service,
-                                            uint16_t service_port, const Workload& source,
-                                            ResolveMode mode, Random& random) {
-  std::optional<uint16_t> target;
-  if (const auto it = service.ports.find(service_port); it != service.ports.end()) {
-    target = it->second;
-  }
+std::optional<PickedEndpoint> pick_endpoint(const Service& service, uint16_t service_port,
+                                            const Workload& source, ResolveMode mode,
+                                            Random& random) {
+  const std::optional<uint16_t> target = service.ports().find(service_port);
   if (!target && mode == ResolveMode::kStandard) return std::nullopt;
 
-  std::vector<Candidate> candidates;
-  candidates.reserve(service.endpoints.size());
-  for (const auto& [uid, endpoint] : service.endpoints) {
-    if (!service.serves(endpoint)) continue;
-    const Candidate candidate{snapshot.peek_workload(uid), &endpoint};
-    if (candidate.workload == nullptr || !reachable(*candidate.workload, source)) continue;
-    if (has_port(candidate, service_port, target, mode)) candidates.push_back(candidate);
+  Candidates::Key key{.need = need_of(target, mode), .source = source.placement()};
+  if (key.need == Need::kOwnPort) key.port = service_port;
+  std::unique_ptr<Candidates> found;
+  const Candidates* candidates = service.picks().find(key);
+  if (candidates == nullptr) {
+    found = find_candidates(service, std::move(key), source);
+    candidates = service.picks().add(found);
   }
-  if (service.load_balancer && service.load_balancer->mode != LoadBalancerMode::kStandard) {
-    keep_preferred(candidates, *service.load_balancer, source);
-  }
-  const Candidate* chosen = pick_weighted(
-      candidates, [](const Candidate& candidate) { return candidate.workload->capacity; }, random);
-  if (chosen == nullptr) return std::nullopt;
-  const auto port = target_port_of(*chosen, service_port, target);
+  if (candidates->total == 0) return std::nullopt;
+  const EndpointView chosen = service.endpoint(candidates->at(random.below(candidates->total)));
+  const auto port = target_port_of(chosen, service_port, target);
   if (!port) return std::nullopt;
-  return PickedEndpoint{snapshot.workload_by_uid(chosen->workload->uid), *port};
+  return PickedEndpoint{WorkloadPtr(chosen.workload), *port};
 }
 
 Result<std::optional<net::IpAddress>> pick_ip(const Workload& workload,
                                               const net::IpAddress& original, IpFamilies families) {
-  const auto& ips = workload.ips;
-  if (std::find(ips.begin(), ips.end(), original) != ips.end()) return std::optional(original);
+  if (workload.ips().contains(original)) return std::optional(original);
   std::optional<net::IpAddress> first;
-  for (const net::IpAddress& ip : ips) {
+  for (const net::IpAddress ip : workload.ips()) {
     if (!family_allowed(ip, families)) continue;
     if (ip.is_v4() == original.is_v4()) return std::optional(ip);
     if (!first) first = ip;
   }
-  if (first || !workload.hostname.empty() || workload.network_gateway) return first;
-  return Error(Errc::kNoValidDestination, workload.uid);
+  if (first || !workload.hostname().empty() || workload.network_gateway() != nullptr) return first;
+  return Error(Errc::kNoValidDestination, workload.uid());
 }
 
 Result<std::optional<Upstream>> find_upstream(const Snapshot& snapshot, std::string_view network,
                                               const Workload& source,
                                               const net::SocketAddress& target, ResolveMode mode,
                                               Random& random) {
-  if (const ServicePtr service = snapshot.service_by_vip(network, target.ip, source.namespace_)) {
-    const auto& balancer = service->load_balancer;
+  if (const ServicePtr service = snapshot.service_by_vip(network, target.ip, source.namespace_())) {
+    const auto& balancer = service->load_balancer();
     if (balancer && balancer->mode == LoadBalancerMode::kPassthrough) {
       return std::optional<Upstream>();
     }
-    return upstream_of(snapshot, *service, target.port, source, target.ip, mode, random);
+    return upstream_of(*service, target.port, source, target.ip, mode, random);
   }
   if (WorkloadPtr workload = snapshot.workload_by_address(network, target.ip)) {
     return upstream_of(std::move(workload), target.port, target.ip);
@@ -268,10 +299,10 @@ Result<std::optional<Upstream>> service_waypoint(const Snapshot& snapshot, const
                                                  const Workload& source,
                                                  const net::SocketAddress& original,
                                                  Random& random) {
-  const GatewayAddress* gateway = service.waypoint ? &*service.waypoint : nullptr;
+  const GatewayAddress* gateway = service.waypoint() ? &*service.waypoint() : nullptr;
   const WeightedWaypoint* sampled = pick_weighted(
-      service.weighted_waypoints, [](const WeightedWaypoint& waypoint) { return waypoint.weight; },
-      random);
+      service.weighted_waypoints(),
+      [](const WeightedWaypoint& waypoint) { return waypoint.weight; }, random);
   if (sampled != nullptr) gateway = &sampled->destination;
   if (gateway == nullptr) return std::optional<Upstream>();
   auto found =
@@ -284,8 +315,8 @@ Result<std::optional<Upstream>> workload_waypoint(const Snapshot& snapshot,
                                                   const Workload& workload, const Workload& source,
                                                   const net::SocketAddress& original,
                                                   Random& random) {
-  if (!workload.waypoint) return std::optional<Upstream>();
-  auto found = resolve_gateway(snapshot, *workload.waypoint, GatewayKind::kWaypoint, source,
+  if (workload.waypoint() == nullptr) return std::optional<Upstream>();
+  auto found = resolve_gateway(snapshot, *workload.waypoint(), GatewayKind::kWaypoint, source,
                                original, random);
   if (!found) return found.error();
   return std::optional<Upstream>(std::move(*found));

@@ -47,14 +47,15 @@ struct Upstream {
 
 // One endpoint of `service` for `service_port`, seen from `source`: candidates filtered by mode,
 // ranked by routing preferences (Strict, Failover), then a random choice weighted by capacity.
-// nullopt: none usable.
+// nullopt: none usable. The candidates are found out once for each version of a service and kind of
+// connection; after that it takes one random number and a binary search.
 struct PickedEndpoint {
   WorkloadPtr workload;
   uint16_t target_port = 0;
 };
-std::optional<PickedEndpoint> pick_endpoint(const Snapshot& snapshot, const Service& service,
-                                            uint16_t service_port, const Workload& source,
-                                            ResolveMode mode, Random& random);
+std::optional<PickedEndpoint> pick_endpoint(const Service& service, uint16_t service_port,
+                                            const Workload& source, ResolveMode mode,
+                                            Random& random);
 
 // The IP of `workload` to dial for a client that dialled `original`: that very IP if it is one of
 // the workload's; else the first of its IPs allowed by `families`, same family preferred. None:

@@ -6,18 +6,19 @@
 
 namespace culvert::state {
 
-void PolicyIndex::upsert(Policy policy) {
+bool PolicyIndex::upsert(Policy policy) {
   const std::string text = policy.key();
   const PolicyKey key{text};
   const PolicyPtr* known = by_key_.find(key);
-  if (known != nullptr && **known == policy) return;
+  const bool was_there = known != nullptr;
+  if (was_there && **known == policy) return true;
   remove(text);
   auto inserted = std::make_shared<const Policy>(std::move(policy));
   by_key_.insert(key, inserted);
   empty_ = false;
   changed_ = true;
   // Selector policies are found through the workloads that name them.
-  if (inserted->scope == Policy::Scope::kWorkloadSelector) return;
+  if (inserted->scope == Policy::Scope::kWorkloadSelector) return was_there;
   const bool global = inserted->scope == Policy::Scope::kGlobal;
   const PolicyScopeKey scope{global ? std::string_view() : inserted->namespace_};
   if (PolicyList* list = scopes_.edit(scope)) {
@@ -28,6 +29,7 @@ void PolicyIndex::upsert(Policy policy) {
   } else {
     scopes_.insert(scope, PolicyList{inserted});
   }
+  return was_there;
 }
 
 bool PolicyIndex::remove(std::string_view key) {
@@ -54,6 +56,14 @@ void PolicyIndex::clear() {
   empty_ = true;
   by_key_ = {};
   scopes_ = {};
+}
+
+void PolicyIndex::replace_by(PolicyIndex& other) {
+  clear();
+  std::swap(by_key_, other.by_key_);
+  std::swap(scopes_, other.scopes_);
+  std::swap(empty_, other.empty_);
+  changed_ = changed_ || !empty_;
 }
 
 void PolicyIndex::freeze_into(Tables& tables) {

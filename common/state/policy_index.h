@@ -9,9 +9,11 @@ namespace culvert::state {
 // The Store's policies by key and by scope. Control thread only; private to common/state.
 class PolicyIndex {
  public:
-  void upsert(Policy policy);
+  bool upsert(Policy policy);  // whether one of its key was there
   bool remove(std::string_view key);
   void clear();
+  // All out, those of `other` in; the version is this one's.
+  void replace_by(PolicyIndex& other);
   // Also sets policy_version: that of the last change.
   void freeze_into(Tables& tables);
 

@@ -16,46 +16,54 @@ std::vector<Entry> all_of(const Table<Entry>& table) {
   return all;
 }
 
-}  // namespace
-
-bool visible(const Service& service, std::optional<std::string_view> client_namespace) {
-  return service.visibility == Visibility::kPublic || !client_namespace ||
-         service.namespace_ == *client_namespace;
-}
-
-ServicePtr best_service(const std::vector<ServicePtr>& services,
-                        std::optional<std::string_view> client_namespace,
-                        std::optional<std::string_view> preferred_namespace) {
-  const ServicePtr* first = nullptr;
-  const ServicePtr* preferred = nullptr;
-  const ServicePtr* canonical = nullptr;
-  const ServicePtr* previous = nullptr;
-  for (const ServicePtr& service : services) {
-    if (!visible(*service, client_namespace)) continue;
+// best_service(); `at(i)` is the i-th of `count` services.
+template <class At>
+const Service* best_of(size_t count, At&& at, std::optional<std::string_view> client_namespace,
+                       std::optional<std::string_view> preferred_namespace = std::nullopt) {
+  const Service* first = nullptr;
+  const Service* preferred = nullptr;
+  const Service* canonical = nullptr;
+  const Service* previous = nullptr;
+  for (size_t i = 0; i < count; ++i) {
+    const Service& service = at(i);
+    if (!visible(service, client_namespace)) continue;
     // Services of one namespace are neighbours.
-    if (previous != nullptr && (*previous)->namespace_ == service->namespace_) continue;
+    if (previous != nullptr && previous->namespace_() == service.namespace_()) continue;
     previous = &service;
-    if (client_namespace && service->namespace_ == *client_namespace) return service;
+    if (client_namespace && service.namespace_() == *client_namespace) return &service;
     if (first == nullptr) first = &service;
-    if (service->canonical) canonical = &service;
-    if (preferred_namespace && service->namespace_ == *preferred_namespace) preferred = &service;
+    if (service.canonical()) canonical = &service;
+    if (preferred_namespace && service.namespace_() == *preferred_namespace) preferred = &service;
   }
-  for (const ServicePtr* choice : {canonical, preferred, first}) {
-    if (choice != nullptr) return *choice;
+  for (const Service* choice : {canonical, preferred, first}) {
+    if (choice != nullptr) return choice;
   }
   return nullptr;
 }
 
-Snapshot::Snapshot() {
-  auto tables = std::make_shared<Tables>();
-  tables->staged = std::make_shared<const StagedServices>();
-  tables_ = std::move(tables);
+const Service* best_of(const ServiceList& list, std::optional<std::string_view> client_namespace) {
+  const auto all = list.all();
+  return best_of(all.size(), [&](size_t i) -> const Service& { return *all[i]; }, client_namespace);
 }
 
-WorkloadPtr Snapshot::workload_by_uid(std::string_view uid) const {
-  const WorkloadPtr* found = tables_->workloads.find(UidKey{uid});
-  return found == nullptr ? nullptr : *found;
+}  // namespace
+
+bool visible(const Service& service, std::optional<std::string_view> client_namespace) {
+  return service.visibility() == Visibility::kPublic || !client_namespace ||
+         service.namespace_() == *client_namespace;
 }
+
+ServicePtr best_service(std::span<const ServicePtr> services,
+                        std::optional<std::string_view> client_namespace,
+                        std::optional<std::string_view> preferred_namespace) {
+  return best_of(
+      services.size(), [&](size_t i) -> const Service& { return *services[i]; }, client_namespace,
+      preferred_namespace);
+}
+
+Snapshot::Snapshot() : tables_(std::make_shared<const Tables>()) {}
+
+WorkloadPtr Snapshot::workload_by_uid(std::string_view uid) const { return peek_workload(uid); }
 
 const Workload* Snapshot::peek_workload(std::string_view uid) const {
   const WorkloadPtr* found = tables_->workloads.find(UidKey{uid});
@@ -64,18 +72,20 @@ const Workload* Snapshot::peek_workload(std::string_view uid) const {
 
 WorkloadPtr Snapshot::workload_by_address(std::string_view network,
                                           const net::IpAddress& ip) const {
-  const AddressEntry* found = tables_->workloads_by_address.find(AddressKey{network, ip});
-  return found == nullptr ? nullptr : found->workloads.back();
+  const WorkloadList* found = tables_->workloads_by_address.find(AddressKey{network, ip});
+  return found == nullptr ? nullptr : &found->back();
 }
 
 WorkloadPtr Snapshot::local_workload(std::string_view name, std::string_view ns,
                                      std::string_view service_account) const {
   const WorkloadList* list = tables_->local_accounts.find(AccountKey{ns, service_account});
   if (list == nullptr) return nullptr;
-  const auto after = std::upper_bound(
-      list->begin(), list->end(), name,
-      [](std::string_view wanted, const WorkloadPtr& workload) { return wanted < workload->name; });
-  if (after == list->begin() || (*std::prev(after))->name != name) return nullptr;
+  const auto all = list->all();
+  const auto after = std::upper_bound(all.begin(), all.end(), name,
+                                      [](std::string_view wanted, const Workload* workload) {
+                                        return workload->compare_name(wanted) > 0;
+                                      });
+  if (after == all.begin() || (*std::prev(after))->compare_name(name) != 0) return nullptr;
   return *std::prev(after);
 }
 
@@ -85,21 +95,21 @@ bool Snapshot::has_local_account(std::string_view ns, std::string_view service_a
 
 ServicePtr Snapshot::service_by_vip(std::string_view network, const net::IpAddress& ip,
                                     std::optional<std::string_view> client_namespace) const {
-  if (const VipEntry* exact = tables_->services_by_vip.find(AddressKey{network, ip})) {
-    if (ServicePtr best = best_service(exact->services, client_namespace)) return best;
+  if (const ServiceList* exact = tables_->services_by_vip.find(AddressKey{network, ip})) {
+    if (const Service* best = best_of(*exact, client_namespace)) return best;
   }
   // One look-up per prefix length in use: few, however many CIDRs there are.
-  ServicePtr best;
+  const Service* best = nullptr;
   std::tuple<bool, unsigned, bool> best_rank;
   for (const unsigned length : tables_->cidr_lengths[ip.is_v4() ? 0 : 1]) {
     const CidrKey key{network, clear_host_bits(ip, length), length};
     const CidrEntry* entry = tables_->services_by_cidr.find(key);
     if (entry == nullptr) continue;
-    for (const ServicePtr& service : entry->services) {
+    for (const Service* service : entry->services.all()) {
       if (!visible(*service, client_namespace)) continue;
-      const bool own = client_namespace && service->namespace_ == *client_namespace;
-      const std::tuple rank(own, length, service->canonical);
-      if (best && rank <= best_rank) continue;
+      const bool own = client_namespace && service->namespace_() == *client_namespace;
+      const std::tuple rank(own, length, service->canonical());
+      if (best != nullptr && rank <= best_rank) continue;
       best = service;
       best_rank = rank;
     }
@@ -109,22 +119,20 @@ ServicePtr Snapshot::service_by_vip(std::string_view network, const net::IpAddre
 
 std::vector<ServicePtr> Snapshot::services_by_host(std::string_view hostname) const {
   const ServiceList* list = tables_->services_by_host.find(ServiceHostKey{hostname});
-  return list == nullptr ? ServiceList{} : *list;
+  if (list == nullptr) return {};
+  const auto all = list->all();
+  return {all.begin(), all.end()};
 }
 
 ServicePtr Snapshot::service_by_host(std::string_view hostname,
                                      std::optional<std::string_view> client_namespace) const {
   const ServiceList* list = tables_->services_by_host.find(ServiceHostKey{hostname});
-  return list == nullptr ? nullptr : best_service(*list, client_namespace);
+  return list == nullptr ? nullptr : best_of(*list, client_namespace);
 }
 
-ServicePtr Snapshot::service_by_key(const NamespacedHostname& key) const {
-  const ServiceList* list = tables_->services_by_host.find(ServiceHostKey{key.hostname});
-  if (list == nullptr) return nullptr;
-  for (const ServicePtr& service : *list) {
-    if (service->namespace_ == key.namespace_) return service;
-  }
-  return nullptr;
+ServicePtr Snapshot::service_by_key(const HostKey& key) const {
+  const ServicePtr* found = tables_->services.find(ServiceKey{key});
+  return found == nullptr ? nullptr : *found;
 }
 
 AddressMatch Snapshot::find_address(std::string_view network, const net::IpAddress& ip,
@@ -134,11 +142,11 @@ AddressMatch Snapshot::find_address(std::string_view network, const net::IpAddre
   return {};
 }
 
-AddressMatch Snapshot::find_hostname(const NamespacedHostname& name) const {
+AddressMatch Snapshot::find_hostname(const HostKey& name) const {
   if (ServicePtr service = service_by_key(name)) return service;
   const WorkloadList* list =
       tables_->workloads_by_host.find(WorkloadHostKey{name.namespace_, name.hostname});
-  if (list != nullptr) return list->back();
+  if (list != nullptr) return WorkloadPtr(&list->back());
   return {};
 }
 
@@ -149,12 +157,13 @@ std::vector<PolicyPtr> Snapshot::policies_for(const Workload& destination,
     const PolicyList* list = tables_->policy_scopes.find(PolicyScopeKey{ns});
     if (list != nullptr) result.insert(result.end(), list->begin(), list->end());
   };
-  add_scope(destination.namespace_);
-  if (!destination.namespace_.empty()) add_scope({});
-  for (const std::string& key : destination.authorization_policies) {
+  add_scope(destination.namespace_());
+  if (!destination.namespace_().empty()) add_scope({});
+  for (size_t i = 0; i < destination.policy_count(); ++i) {
+    const std::string_view key = destination.policy(i);
     const PolicyPtr* policy = tables_->policies.find(PolicyKey{key});
     if (policy == nullptr) {
-      if (unknown != nullptr) unknown->push_back(key);
+      if (unknown != nullptr) unknown->emplace_back(key);
     } else if (std::find(result.begin(), result.end(), *policy) == result.end()) {
       result.push_back(*policy);
     }
@@ -164,17 +173,34 @@ std::vector<PolicyPtr> Snapshot::policies_for(const Workload& destination,
 
 std::vector<WorkloadPtr> Snapshot::workloads() const {
   auto all = all_of(tables_->workloads);
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a->uid < b->uid; });
+  std::sort(all.begin(), all.end(),
+            [](const auto& a, const auto& b) { return a->compare_uid(*b) < 0; });
+  return all;
+}
+
+size_t Snapshot::workload_count() const {
+  size_t count = 0;
+  tables_->workloads.for_each([&](const WorkloadPtr&) { ++count; });
+  return count;
+}
+
+std::vector<const Workload*> Snapshot::local_workloads() const {
+  std::vector<const Workload*> all;
+  tables_->local_accounts.for_each([&](const WorkloadList& list) {
+    all.insert(all.end(), list.all().begin(), list.all().end());
+  });
   return all;
 }
 
 std::vector<ServicePtr> Snapshot::services() const {
   auto lists = all_of(tables_->services_by_host);
   std::sort(lists.begin(), lists.end(), [](const ServiceList& a, const ServiceList& b) {
-    return a.front()->hostname < b.front()->hostname;
+    return a.front().hostname() < b.front().hostname();
   });
-  ServiceList all;
-  for (const ServiceList& list : lists) all.insert(all.end(), list.begin(), list.end());
+  std::vector<ServicePtr> all;
+  for (const ServiceList& list : lists) {
+    all.insert(all.end(), list.all().begin(), list.all().end());
+  }
   return all;
 }
 
@@ -185,8 +211,13 @@ std::vector<PolicyPtr> Snapshot::policies() const {
   return all;
 }
 
-const std::map<std::string, std::map<std::string, Endpoint>>& Snapshot::staged_services() const {
-  return *tables_->staged;
+std::map<std::string, std::map<std::string, Endpoint>> Snapshot::staged_services() const {
+  std::map<std::string, std::map<std::string, Endpoint>> staged;
+  tables_->staged.for_each([&](const ServicePtr& waiting) {
+    ServiceSpec spec = waiting->spec();
+    staged.emplace(spec.key().to_string(), std::move(spec.endpoints));
+  });
+  return staged;
 }
 
 uint64_t Snapshot::version() const { return tables_->version; }

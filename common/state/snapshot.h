@@ -4,26 +4,28 @@
 #include "common/state/service.h"
 #include "common/state/workload.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
 namespace culvert::state {
 
-using WorkloadPtr = std::shared_ptr<const Workload>;
-using ServicePtr = std::shared_ptr<const Service>;
 using PolicyPtr = std::shared_ptr<const Policy>;
 struct Tables;  // common/state/tables.h
 using AddressMatch = std::variant<std::monostate, WorkloadPtr, ServicePtr>;
 
 // One consistent view of workloads, services and policies. Immutable, so any thread may read it
 // without locks; the control thread builds a new one (Store) and workers swap their pointer.
+//
+// Lifetimes: a WorkloadPtr or ServicePtr keeps what it points to, and nothing more; the snapshot it
+// was found in may go. Plain pointers and references are valid as long as the snapshot.
 class Snapshot {
  public:
   Snapshot();  // empty, version 0
@@ -31,9 +33,7 @@ class Snapshot {
   // ---- look-ups; nullptr or monostate when there is none. All keyed by network: never across
   // networks.
   [[nodiscard]] WorkloadPtr workload_by_uid(std::string_view uid) const;
-  // The same without sharing ownership: valid as long as this snapshot. For scans over many
-  // endpoints, where counting references to memory that all workers share would cost more than the
-  // scan.
+  // The same without a reference of its own.
   [[nodiscard]] const Workload* peek_workload(std::string_view uid) const;
   // Several workloads may share an address: the best of rank {pod uid and HBONE 3, pod uid 2, HBONE
   // 1, else 0}, where a pod uid contains "//Pod/"; among equals the last inserted. HostNetwork ones
@@ -57,12 +57,12 @@ class Snapshot {
   // All services of that host name, in the order best_service() wants; for DNS, which filters them
   // itself.
   [[nodiscard]] std::vector<ServicePtr> services_by_host(std::string_view hostname) const;
-  [[nodiscard]] ServicePtr service_by_key(const NamespacedHostname& key) const;
+  [[nodiscard]] ServicePtr service_by_key(const HostKey& key) const;
   // Workload first, then service by VIP.
   [[nodiscard]] AddressMatch find_address(std::string_view network, const net::IpAddress& ip,
                                           std::optional<std::string_view> client_namespace) const;
   // Service of that namespace and hostname, else a workload with that hostname and namespace.
-  [[nodiscard]] AddressMatch find_hostname(const NamespacedHostname& name) const;
+  [[nodiscard]] AddressMatch find_hostname(const HostKey& name) const;
 
   // ---- policies that apply to a destination workload: namespace scope ∪ global ∪ the workload's
   // own list. `unknown` (may be null) receives keys the workload names that are not here.
@@ -71,11 +71,17 @@ class Snapshot {
 
   // ---- whole tables, for /config_dump: by uid; by hostname then insertion; by key.
   [[nodiscard]] std::vector<WorkloadPtr> workloads() const;
+  [[nodiscard]] size_t workload_count() const;
   [[nodiscard]] std::vector<ServicePtr> services() const;
   [[nodiscard]] std::vector<PolicyPtr> policies() const;
   // "namespace/hostname" -> endpoints of services not known yet.
-  [[nodiscard]] const std::map<std::string, std::map<std::string, Endpoint>>& staged_services()
-      const;
+  [[nodiscard]] std::map<std::string, std::map<std::string, Endpoint>> staged_services() const;
+
+  // Calls visit(const Workload&) for each node-local workload, in no particular order.
+  template <class Visit>
+  void for_each_local(Visit&& visit) const {
+    for (const Workload* workload : local_workloads()) visit(*workload);
+  }
 
   // Grows by one with each Store::commit(); policy_version only when a policy changed.
   [[nodiscard]] uint64_t version() const;
@@ -83,6 +89,7 @@ class Snapshot {
 
  private:
   friend class Store;
+  [[nodiscard]] std::vector<const Workload*> local_workloads() const;
   std::shared_ptr<const Tables> tables_;
 };
 
@@ -95,7 +102,7 @@ bool visible(const Service& service, std::optional<std::string_view> client_name
 // namespace, else the last canonical one, else the one in the preferred namespace, else the first;
 // nullptr: none visible. Of several services of one namespace the first listed stands for all (a
 // Snapshot lists the newest first).
-ServicePtr best_service(const std::vector<ServicePtr>& services,
+ServicePtr best_service(std::span<const ServicePtr> services,
                         std::optional<std::string_view> client_namespace,
                         std::optional<std::string_view> preferred_namespace = std::nullopt);
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <bitset>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -13,7 +14,7 @@
 // A hash table whose copies share their memory, for snapshots that follow each other with few
 // changes.
 //
-// Entries live in shards, each a vector sorted by hash. A Table is an immutable view; a TableEditor
+// Entries live in shards, each sorted by hash. A Table is an immutable view; a TableEditor
 // changes entries, and before it writes to a shard that a Table may see, it copies that shard (once
 // until the next freeze()). So a freeze costs nothing, and a batch of changes costs what the shards
 // it touched weigh.
@@ -28,27 +29,48 @@ inline constexpr size_t kShardBits = 10;
 inline constexpr size_t kShards = size_t{1} << kShardBits;
 inline size_t shard_of(size_t hash) { return hash >> (64 - kShardBits); }
 
+// Entries ascend by their tags, which are the bits of the hash that follow those of the shard: a
+// look-up reads the tags and then, but for one in some hundred, a single entry.
 template <class Entry>
-struct Slot {
-  size_t hash;
-  Entry entry;
+struct Shard {
+  using Tag = uint16_t;
+  std::vector<Tag> tags;
+  std::vector<Entry> entries;
+
+  static Tag tag_of(size_t hash) { return static_cast<Tag>(hash >> (64 - kShardBits - 16)); }
+
+  // Position of the entry, or their number when there is none.
+  template <class Key>
+  [[nodiscard]] size_t position(size_t hash, const Key& key) const {
+    const Tag tag = tag_of(hash);
+    auto at = static_cast<size_t>(std::lower_bound(tags.begin(), tags.end(), tag) - tags.begin());
+    for (; at < tags.size() && tags[at] == tag; ++at) {
+      if (key.matches(entries[at])) return at;
+    }
+    return tags.size();
+  }
+  Entry& insert(size_t hash, Entry entry) {
+    if (tags.size() == tags.capacity()) grow();
+    const Tag tag = tag_of(hash);
+    const auto at = std::upper_bound(tags.begin(), tags.end(), tag) - tags.begin();
+    tags.insert(tags.begin() + at, tag);
+    return *entries.insert(entries.begin() + at, std::move(entry));
+  }
+  void erase(size_t at) {
+    tags.erase(tags.begin() + static_cast<std::ptrdiff_t>(at));
+    entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+
+ private:
+  // By an eighth: doubling would leave a quarter of all memory unused.
+  void grow() {
+    const size_t wanted = tags.size() + tags.size() / 8 + 4;
+    tags.reserve(wanted);
+    entries.reserve(wanted);
+  }
 };
 template <class Entry>
-using Shard = std::vector<Slot<Entry>>;
-template <class Entry>
 using Directory = std::array<std::shared_ptr<Shard<Entry>>, kShards>;
-
-// Position of the entry in its shard, or the shard's size when there is none.
-template <class Entry, class Key>
-size_t position(const Shard<Entry>& shard, size_t hash, const Key& key) {
-  auto it =
-      std::lower_bound(shard.begin(), shard.end(), hash,
-                       [](const Slot<Entry>& slot, size_t wanted) { return slot.hash < wanted; });
-  for (; it != shard.end() && it->hash == hash; ++it) {
-    if (key.matches(it->entry)) return static_cast<size_t>(it - shard.begin());
-  }
-  return shard.size();
-}
 
 }  // namespace detail
 
@@ -64,8 +86,8 @@ class Table {
     const size_t hash = key.hash();
     const auto& shard = (*directory_)[detail::shard_of(hash)];
     if (!shard) return nullptr;
-    const size_t at = detail::position(*shard, hash, key);
-    return at < shard->size() ? &(*shard)[at].entry : nullptr;
+    const size_t at = shard->position(hash, key);
+    return at < shard->entries.size() ? &shard->entries[at] : nullptr;
   }
 
   // In an order that depends on the hashes only.
@@ -74,7 +96,7 @@ class Table {
     if (!directory_) return;
     for (const auto& shard : *directory_) {
       if (!shard) continue;
-      for (const auto& slot : *shard) visit(slot.entry);
+      for (const auto& entry : shard->entries) visit(entry);
     }
   }
 
@@ -100,18 +122,14 @@ class TableEditor {
   [[nodiscard]] Entry* edit(const Key& key) {
     const size_t hash = key.hash();
     const size_t at = locate(key, hash);
-    return at == kAbsent ? nullptr : &writable(hash)[at].entry;
+    return at == kAbsent ? nullptr : &writable(hash).entries[at];
   }
 
   // The key must not be there.
   template <class Key>
   Entry& insert(const Key& key, Entry entry) {
     const size_t hash = key.hash();
-    auto& shard = writable(hash);
-    const auto it =
-        std::upper_bound(shard.begin(), shard.end(), hash,
-                         [](size_t wanted, const auto& slot) { return wanted < slot.hash; });
-    return shard.insert(it, detail::Slot<Entry>{hash, std::move(entry)})->entry;
+    return writable(hash).insert(hash, std::move(entry));
   }
 
   template <class Key>
@@ -119,8 +137,21 @@ class TableEditor {
     const size_t hash = key.hash();
     const size_t at = locate(key, hash);
     if (at == kAbsent) return;
-    auto& shard = writable(hash);
-    shard.erase(shard.begin() + static_cast<std::ptrdiff_t>(at));
+    writable(hash).erase(at);
+  }
+
+  // Erases every entry for which `unwanted(entry)` is true.
+  template <class Predicate>
+  void erase_if(Predicate&& unwanted) {
+    for (size_t index = 0; directory_ && index < detail::kShards; ++index) {
+      for (size_t at = 0; (*directory_)[index] && at < (*directory_)[index]->entries.size();) {
+        if (unwanted((*directory_)[index]->entries[at])) {
+          writable_shard(index).erase(at);
+        } else {
+          ++at;
+        }
+      }
+    }
   }
 
   // The contents of this moment; later changes do not show in it.
@@ -138,17 +169,18 @@ class TableEditor {
     if (!directory_) return kAbsent;
     const auto& shard = (*directory_)[detail::shard_of(hash)];
     if (!shard) return kAbsent;
-    const size_t at = detail::position(*shard, hash, key);
-    return at < shard->size() ? at : kAbsent;
+    const size_t at = shard->position(hash, key);
+    return at < shard->entries.size() ? at : kAbsent;
   }
 
-  detail::Shard<Entry>& writable(size_t hash) {
+  detail::Shard<Entry>& writable(size_t hash) { return writable_shard(detail::shard_of(hash)); }
+
+  detail::Shard<Entry>& writable_shard(size_t index) {
     if (!directory_ || directory_is_shared_) {
       directory_ = directory_ ? std::make_shared<detail::Directory<Entry>>(*directory_)
                               : std::make_shared<detail::Directory<Entry>>();
       directory_is_shared_ = false;
     }
-    const size_t index = detail::shard_of(hash);
     auto& shard = (*directory_)[index];
     if (!shard || !writable_[index]) {
       shard = shard ? std::make_shared<detail::Shard<Entry>>(*shard)

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "common/state/few.h"
 #include "common/state/hash.h"
 #include "common/state/snapshot.h"
 #include "common/state/table.h"
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,19 +15,10 @@
 // What a Snapshot is made of; private to common/state. Entries, and the keys that find them.
 namespace culvert::state {
 
-using WorkloadList = std::vector<WorkloadPtr>;  // never empty in a table
-using ServiceList = std::vector<ServicePtr>;
+using WorkloadList = Few<Workload>;  // never empty in a table
+using ServiceList = Few<Service>;
 using PolicyList = std::vector<PolicyPtr>;
-using StagedServices = std::map<std::string, std::map<std::string, Endpoint>>;
 
-struct AddressEntry {
-  NetworkAddress address;
-  WorkloadList workloads;  // ascending rank, then insertion: the last is the one to find
-};
-struct VipEntry {
-  NetworkAddress address;
-  ServiceList services;
-};
 struct CidrEntry {
   std::string network;
   net::IpAddress prefix;  // host bits cleared
@@ -38,7 +29,9 @@ struct CidrEntry {
 struct UidKey {
   std::string_view uid;
   [[nodiscard]] size_t hash() const { return hash_text(uid); }
-  [[nodiscard]] bool matches(const WorkloadPtr& workload) const { return workload->uid == uid; }
+  [[nodiscard]] bool matches(const WorkloadPtr& workload) const {
+    return workload->compare_uid(uid) == 0;
+  }
 };
 
 struct AddressKey {
@@ -47,9 +40,12 @@ struct AddressKey {
   [[nodiscard]] size_t hash() const {
     return combine_hash(hash_text(network), std::hash<net::IpAddress>{}(ip));
   }
-  template <class Entry>
-  [[nodiscard]] bool matches(const Entry& entry) const {
-    return entry.address.ip == ip && entry.address.network == network;
+  [[nodiscard]] bool matches(const WorkloadList& list) const {
+    const Workload& workload = list.front();
+    return workload.network() == network && workload.ips().contains(ip);
+  }
+  [[nodiscard]] bool matches(const ServiceList& list) const {
+    return list.front().has_vip({network, ip});
   }
 };
 
@@ -58,8 +54,8 @@ struct AccountKey {
   std::string_view namespace_, service_account;
   [[nodiscard]] size_t hash() const { return hash_text(namespace_, service_account); }
   [[nodiscard]] bool matches(const WorkloadList& list) const {
-    return list.front()->namespace_ == namespace_ &&
-           list.front()->service_account == service_account;
+    return list.front().namespace_() == namespace_ &&
+           list.front().service_account() == service_account;
   }
 };
 
@@ -67,17 +63,37 @@ struct WorkloadHostKey {
   std::string_view namespace_, hostname;
   [[nodiscard]] size_t hash() const { return hash_text(namespace_, hostname); }
   [[nodiscard]] bool matches(const WorkloadList& list) const {
-    return list.front()->namespace_ == namespace_ && list.front()->hostname == hostname;
+    return list.front().namespace_() == namespace_ && list.front().hostname() == hostname;
   }
+};
+
+struct ServiceKey {
+  HostKey key;
+  [[nodiscard]] size_t hash() const { return hash_text(key.namespace_, key.hostname); }
+  [[nodiscard]] bool matches(const ServicePtr& service) const { return service->key() == key; }
 };
 
 struct ServiceHostKey {
   std::string_view hostname;
   [[nodiscard]] size_t hash() const { return hash_text(hostname); }
   [[nodiscard]] bool matches(const ServiceList& list) const {
-    return list.front()->hostname == hostname;
+    return list.front().hostname() == hostname;
   }
 };
+
+// Takes `element` from the list at `key`, if it is there.
+template <class T, class Key>
+void erase_from(TableEditor<Few<T>>& table, const Key& key, const T& element) {
+  const Few<T>* list = table.find(key);
+  if (list == nullptr) return;
+  const auto all = list->all();
+  if (std::find(all.begin(), all.end(), &element) == all.end()) return;
+  if (all.size() == 1) {
+    table.erase(key);
+  } else {
+    table.edit(key)->erase(&element);
+  }
+}
 
 // `ip` with all but the first `length` bits of its family cleared.
 net::IpAddress clear_host_bits(const net::IpAddress& ip, unsigned length);
@@ -115,17 +131,20 @@ struct PolicyScopeKey {
   }
 };
 
+// `workloads` and `services` own; the other tables point to what these hold.
 struct Tables {
   Table<WorkloadPtr> workloads;
-  Table<AddressEntry> workloads_by_address;
-  Table<WorkloadList> local_accounts;     // by name, then as in AddressEntry
-  Table<WorkloadList> workloads_by_host;  // those that have a host name; as in AddressEntry
+  // Ascending rank, then insertion: the last is the one to find.
+  Table<WorkloadList> workloads_by_address;
+  Table<WorkloadList> local_accounts;     // by name, then as above
+  Table<WorkloadList> workloads_by_host;  // those that have a host name
 
+  Table<ServicePtr> services;
   Table<ServiceList> services_by_host;
-  Table<VipEntry> services_by_vip;
+  Table<ServiceList> services_by_vip;
   Table<CidrEntry> services_by_cidr;
   std::array<std::vector<unsigned>, 2> cidr_lengths;  // in use, for IPv4 [0] and IPv6 [1]
-  std::shared_ptr<const StagedServices> staged;
+  Table<ServicePtr> staged;                           // not known yet: only their key and endpoints
 
   Table<PolicyPtr> policies;
   Table<PolicyList> policy_scopes;  // by key within

@@ -1,87 +1,151 @@
 #pragma once
 
-#include "common/net/address.h"
-#include "common/state/identity.h"
+#include "common/state/workload_profile.h"
 
-#include <cstdint>
-#include <map>
-#include <optional>
+#include <compare>
+#include <cstddef>
+#include <cstring>
+#include <iterator>
 #include <string>
-#include <variant>
+#include <string_view>
 #include <vector>
 
-// Plain values of Istio's workload API (package istio.workload), as a node proxy needs them.
-// Immutable once they are in a Snapshot; shared between threads by shared_ptr<const …>.
 namespace culvert::state {
 
-struct NetworkAddress {
-  std::string network;
-  net::IpAddress ip;
-  auto operator<=>(const NetworkAddress&) const = default;
-  [[nodiscard]] std::string to_string() const;  // "network/ip"
+class Workload;
+// Keeps the workload as it was found, whatever happens to the snapshot it came from.
+using WorkloadPtr = boost::intrusive_ptr<const Workload>;
+
+// The addresses of a workload, by value; valid as long as the workload.
+class IpRange {
+ public:
+  class iterator {
+   public:
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = net::IpAddress;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const net::IpAddress*;
+    using reference = net::IpAddress;
+    iterator() = default;
+    explicit iterator(const char* at) : at_(at) {}
+    net::IpAddress operator*() const;
+    iterator& operator++() {
+      at_ += 1 + *at_;
+      return *this;
+    }
+    iterator operator++(int) {
+      const iterator before = *this;
+      ++*this;
+      return before;
+    }
+    bool operator==(const iterator&) const = default;
+
+   private:
+    const char* at_ = nullptr;
+  };
+  explicit IpRange(std::string_view bytes) : bytes_(bytes) {}
+  [[nodiscard]] iterator begin() const { return iterator(bytes_.data()); }
+  [[nodiscard]] iterator end() const { return iterator(bytes_.data() + bytes_.size()); }
+  [[nodiscard]] bool empty() const { return bytes_.empty(); }
+  [[nodiscard]] bool contains(const net::IpAddress& ip) const;
+
+ private:
+  std::string_view bytes_;
 };
 
-struct NamespacedHostname {
-  std::string namespace_;
-  std::string hostname;
-  auto operator<=>(const NamespacedHostname&) const = default;
-  [[nodiscard]] std::string to_string() const;  // "namespace/hostname"
+// A workload of the mesh. Immutable, shared between threads, small: of its own it has only its
+// addresses and the end of its name, everything else it shares with its like. string_views are
+// valid as long as the workload. What the fields mean is in WorkloadSpec.
+class Workload : public boost::intrusive_ref_counter<Workload> {
+ public:
+  // One that shares nothing and is in no Store; `service_ports` as in Store::upsert_workload.
+  static WorkloadPtr make(const WorkloadSpec& spec, const ServicePorts& service_ports = {});
+
+  [[nodiscard]] std::string uid() const { return std::string(stem()).append(tail()); }
+  [[nodiscard]] std::string name() const;
+  [[nodiscard]] std::string_view namespace_() const { return text(Profile::kNamespace); }
+  [[nodiscard]] IpRange ips() const { return IpRange({own(), ip_bytes_}); }
+  [[nodiscard]] std::string_view network() const { return text(Placement::kNetwork); }
+  [[nodiscard]] Protocol protocol() const { return scalars().protocol; }
+  [[nodiscard]] NetworkMode network_mode() const { return scalars().network_mode; }
+  [[nodiscard]] std::string_view trust_domain() const { return text(Profile::kTrustDomain); }
+  [[nodiscard]] std::string_view service_account() const { return text(Profile::kServiceAccount); }
+  [[nodiscard]] Identity identity() const;
+  // nullptr: none.
+  [[nodiscard]] const GatewayAddress* waypoint() const { return profile_->waypoint(); }
+  [[nodiscard]] const GatewayAddress* network_gateway() const {
+    return profile_->network_gateway();
+  }
+  [[nodiscard]] std::string_view node() const { return text(Placement::kNode); }
+  [[nodiscard]] std::string_view workload_name() const { return text(Profile::kWorkloadName); }
+  [[nodiscard]] std::string_view workload_type() const { return text(Profile::kWorkloadType); }
+  [[nodiscard]] std::string_view canonical_name() const { return text(Profile::kCanonicalName); }
+  [[nodiscard]] std::string_view canonical_revision() const {
+    return text(Profile::kCanonicalRevision);
+  }
+  [[nodiscard]] std::string_view hostname() const { return text(Profile::kHostname); }
+  [[nodiscard]] bool native_tunnel() const { return scalars().native_tunnel; }
+  [[nodiscard]] const std::optional<ApplicationTunnel>& application_tunnel() const {
+    return scalars().application_tunnel;
+  }
+  [[nodiscard]] size_t policy_count() const { return scalars().policies; }
+  [[nodiscard]] std::string_view policy(size_t i) const { return profile_->policy(i); }
+  [[nodiscard]] Health status() const { return scalars().status; }
+  [[nodiscard]] std::string_view cluster_id() const { return text(Placement::kClusterId); }
+  [[nodiscard]] std::string_view region() const { return text(Placement::kRegion); }
+  [[nodiscard]] std::string_view zone() const { return text(Placement::kZone); }
+  [[nodiscard]] std::string_view subzone() const { return text(Placement::kSubzone); }
+  [[nodiscard]] uint32_t capacity() const { return scalars().capacity; }
+  [[nodiscard]] size_t service_count() const { return scalars().services; }
+  [[nodiscard]] HostKey service(size_t i) const { return profile_->service(i); }
+
+  // As it was given to the Store.
+  [[nodiscard]] WorkloadSpec spec() const;
+
+  // The order of uids and of names, and equality, without making those strings.
+  [[nodiscard]] std::strong_ordering compare_uid(std::string_view uid) const;
+  [[nodiscard]] std::strong_ordering compare_uid(const Workload& other) const;
+  [[nodiscard]] std::strong_ordering compare_name(std::string_view name) const;
+
+  // ---- for common/state
+  [[nodiscard]] const PlacementPtr& placement() const { return placement_; }
+  [[nodiscard]] const WorkloadProfile& profile() const { return *profile_; }
+  // The services it is an endpoint of, with its ports; as service_ports gave them.
+  [[nodiscard]] size_t membership_count() const { return scalars().memberships; }
+  [[nodiscard]] HostKey membership(size_t i) const { return profile_->membership(i); }
+  [[nodiscard]] PortMapView membership_ports(size_t i) const {
+    return profile_->membership_ports(i);
+  }
+  // Those for one service; empty: no member of it, or without ports of its own.
+  [[nodiscard]] PortMapView ports_for(const HostKey& service) const;
+  [[nodiscard]] bool is(const ProfileParts& parts, const Placement::Texts& placement) const;
+  static WorkloadPtr make(const ProfileParts& parts, ProfilePtr profile, PlacementPtr placement);
+  static void operator delete(void* memory) { ::operator delete(memory); }
+
+ private:
+  using Profile = WorkloadProfile;
+  Workload(ProfilePtr profile, PlacementPtr placement)
+      : profile_(std::move(profile)), placement_(std::move(placement)) {}
+  static void* operator new(size_t size, size_t more) { return ::operator new(size + more); }
+  static void operator delete(void* memory, size_t /*more*/) { ::operator delete(memory); }
+
+  [[nodiscard]] const ProfileParts::Scalars& scalars() const { return profile_->scalars(); }
+  [[nodiscard]] std::string_view text(Profile::Text which) const { return profile_->text(which); }
+  [[nodiscard]] std::string_view text(Placement::Text which) const {
+    return placement_->text(which);
+  }
+  [[nodiscard]] std::string_view stem() const { return text(Profile::kUidStem); }
+  [[nodiscard]] std::string_view tail() const { return {own() + ip_bytes_, tail_bytes_}; }
+  // Behind this object, in the same allocation: the addresses, each after its length; the tail.
+  [[nodiscard]] const char* own() const { return reinterpret_cast<const char*>(this + 1); }
+
+  uint32_t ip_bytes_ : 24 = 0;
+  uint32_t tail_bytes_ : 8 = 0;
+  ProfilePtr profile_;
+  PlacementPtr placement_;
 };
 
-// Where a waypoint or network gateway is.
-struct GatewayAddress {
-  std::variant<NetworkAddress, NamespacedHostname> destination;
-  uint16_t hbone_mtls_port = 0;
-  bool operator==(const GatewayAddress&) const = default;
-};
-
-enum class Protocol : uint8_t { kTcp, kHbone };  // how the workload accepts mesh traffic
-enum class NetworkMode : uint8_t { kStandard, kHostNetwork };
-enum class Health : uint8_t { kHealthy, kUnhealthy };
-
-struct Locality {
-  std::string region, zone, subzone;
-  bool operator==(const Locality&) const = default;
-};
-
-struct ApplicationTunnel {
-  enum class Protocol : uint8_t { kNone, kProxy };
-  Protocol protocol = Protocol::kNone;
-  std::optional<uint16_t> port;
-  bool operator==(const ApplicationTunnel&) const = default;
-};
-
-using PortMap =
-    std::map<uint16_t, uint16_t>;  // service port -> target port; target 0: named, see endpoint
-
-struct Workload {
-  std::string uid;
-  std::string name;  // pod name
-  std::string namespace_;
-  std::vector<net::IpAddress> ips;
-  std::string network;
-  Protocol protocol = Protocol::kTcp;
-  NetworkMode network_mode = NetworkMode::kStandard;
-  std::string trust_domain;
-  std::string service_account;
-  std::optional<GatewayAddress> waypoint;
-  std::optional<GatewayAddress> network_gateway;
-  std::string node;
-  std::string workload_name;  // controller name: what metrics call source_workload
-  std::string workload_type;  // deployment, cronjob, pod, job
-  std::string canonical_name;
-  std::string canonical_revision;
-  std::string hostname;  // resolved by DNS when there are no ips
-  bool native_tunnel = false;
-  std::optional<ApplicationTunnel> application_tunnel;
-  std::vector<std::string> authorization_policies;  // "namespace/name"
-  Health status = Health::kHealthy;
-  std::string cluster_id;
-  Locality locality;
-  uint32_t capacity = 1;                     // load-balancing weight; 0 is never chosen
-  std::vector<NamespacedHostname> services;  // of which it is an endpoint (empty in the local form)
-
-  [[nodiscard]] Identity identity() const { return {trust_domain, namespace_, service_account}; }
-};
+// More addresses than this are left out.
+inline constexpr size_t kMaxWorkloadIps = 65535;
 
 }  // namespace culvert::state

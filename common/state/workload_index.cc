@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace culvert::state {
 namespace {
@@ -9,47 +10,38 @@ namespace {
 // Which of several workloads with one address is meant: a pod rather than, say, a ServiceEntry that
 // names its IP, and one in the mesh rather than one outside.
 int rank(const Workload& workload) {
-  const bool pod = workload.uid.find("//Pod/") != std::string::npos;
-  const bool hbone = workload.protocol == Protocol::kHbone;
-  if (pod) return hbone ? 3 : 2;
+  const bool hbone = workload.protocol() == Protocol::kHbone;
+  if (workload.profile().is_pod()) return hbone ? 3 : 2;
   return hbone ? 1 : 0;
 }
 
-bool by_rank(const WorkloadPtr& a, const WorkloadPtr& b) { return rank(*a) < rank(*b); }
+bool by_rank(const Workload& a, const Workload& b) { return rank(a) < rank(b); }
 
-bool by_name(const WorkloadPtr& a, const WorkloadPtr& b) {
-  const int order = a->name.compare(b->name);
+bool by_name(const Workload& a, const Workload& b) {
+  const auto order = a.compare_name(b.name());
   return order != 0 ? order < 0 : by_rank(a, b);
 }
 
-template <class Less>
-void insert_sorted(WorkloadList& list, const WorkloadPtr& workload, Less less) {
-  list.insert(std::upper_bound(list.begin(), list.end(), workload, less), workload);
-}
-
-template <class Key>
-void remove_from(TableEditor<WorkloadList>& table, const Key& key, const WorkloadPtr& workload) {
-  WorkloadList* list = table.edit(key);
-  if (list == nullptr) return;
-  if (list->size() == 1 && list->front() == workload) return table.erase(key);
-  std::erase(*list, workload);
-}
-
 template <class Key, class Less>
-void insert_into(TableEditor<WorkloadList>& table, const Key& key, const WorkloadPtr& workload,
+void insert_into(TableEditor<WorkloadList>& table, const Key& key, const Workload& workload,
                  Less less) {
-  if (WorkloadList* list = table.edit(key)) {
-    insert_sorted(*list, workload, less);
-  } else {
-    table.insert(key, WorkloadList{workload});
+  WorkloadList* list = table.edit(key);
+  if (list == nullptr) {
+    table.insert(key, WorkloadList(&workload));
+    return;
   }
+  const auto all = list->all();
+  const auto at =
+      std::upper_bound(all.begin(), all.end(), &workload,
+                       [&](const Workload* a, const Workload* b) { return less(*a, *b); });
+  list->insert(static_cast<size_t>(at - all.begin()), &workload);
 }
 
 // An address named twice counts once.
 std::vector<net::IpAddress> indexed_ips(const Workload& workload) {
   // The node's own address belongs to many pods: it cannot say which one is meant.
-  if (workload.network_mode == NetworkMode::kHostNetwork) return {};
-  std::vector<net::IpAddress> ips = workload.ips;
+  if (workload.network_mode() == NetworkMode::kHostNetwork) return {};
+  std::vector<net::IpAddress> ips(workload.ips().begin(), workload.ips().end());
   std::sort(ips.begin(), ips.end());
   ips.erase(std::unique(ips.begin(), ips.end()), ips.end());
   return ips;
@@ -58,7 +50,7 @@ std::vector<net::IpAddress> indexed_ips(const Workload& workload) {
 }  // namespace
 
 bool WorkloadIndex::is_local(const Workload& workload) const {
-  return local_node_.empty() || workload.node == local_node_;
+  return local_node_.empty() || workload.node() == local_node_;
 }
 
 WorkloadPtr WorkloadIndex::find(std::string_view uid) const {
@@ -66,43 +58,63 @@ WorkloadPtr WorkloadIndex::find(std::string_view uid) const {
   return found == nullptr ? nullptr : *found;
 }
 
-void WorkloadIndex::insert(WorkloadPtr workload) {
+WorkloadIndex::Upserted WorkloadIndex::upsert(const WorkloadSpec& spec,
+                                              const ServicePorts& service_ports) {
+  const ProfileParts parts(spec, service_ports);
+  const auto placement = Placement::texts_of(spec);
+  const UidKey key{spec.uid};
+  WorkloadPtr before = find(spec.uid);
+  if (before == nullptr) {
+    WorkloadPtr now = interner_.make(parts, placement);
+    by_uid_.insert(key, now);
+    insert(now);
+    return {nullptr, std::move(now)};
+  }
+  // Also one that says nothing new becomes the last inserted of its rank.
+  remove_from_indexes(*before);
+  if (before->is(parts, placement)) {
+    insert(before);
+    return {before, before};
+  }
+  WorkloadPtr now = interner_.make(parts, placement);
+  interner_.let_go();
+  *by_uid_.edit(key) = now;
+  insert(now);
+  return {std::move(before), std::move(now)};
+}
+
+void WorkloadIndex::insert(const WorkloadPtr& workload) {
   for (const net::IpAddress& ip : indexed_ips(*workload)) {
-    const AddressKey key{workload->network, ip};
-    if (AddressEntry* entry = by_address_.edit(key)) {
-      insert_sorted(entry->workloads, workload, by_rank);
-    } else {
-      by_address_.insert(key, AddressEntry{{workload->network, ip}, {workload}});
-    }
+    insert_into(by_address_, AddressKey{workload->network(), ip}, *workload, by_rank);
   }
   if (is_local(*workload)) {
-    insert_into(local_accounts_, AccountKey{workload->namespace_, workload->service_account},
-                workload, by_name);
+    insert_into(local_accounts_, AccountKey{workload->namespace_(), workload->service_account()},
+                *workload, by_name);
   }
-  if (!workload->hostname.empty()) {
-    insert_into(by_host_, WorkloadHostKey{workload->namespace_, workload->hostname}, workload,
+  if (!workload->hostname().empty()) {
+    insert_into(by_host_, WorkloadHostKey{workload->namespace_(), workload->hostname()}, *workload,
                 by_rank);
   }
-  const UidKey key{workload->uid};
-  by_uid_.insert(key, std::move(workload));
+}
+
+void WorkloadIndex::remove_from_indexes(const Workload& workload) {
+  for (const net::IpAddress& ip : indexed_ips(workload)) {
+    erase_from(by_address_, AddressKey{workload.network(), ip}, workload);
+  }
+  if (is_local(workload)) {
+    erase_from(local_accounts_, AccountKey{workload.namespace_(), workload.service_account()},
+               workload);
+  }
+  if (!workload.hostname().empty()) {
+    erase_from(by_host_, WorkloadHostKey{workload.namespace_(), workload.hostname()}, workload);
+  }
 }
 
 void WorkloadIndex::remove(const WorkloadPtr& workload) {
-  for (const net::IpAddress& ip : indexed_ips(*workload)) {
-    const AddressKey key{workload->network, ip};
-    AddressEntry* entry = by_address_.edit(key);
-    if (entry == nullptr) continue;
-    std::erase(entry->workloads, workload);
-    if (entry->workloads.empty()) by_address_.erase(key);
-  }
-  if (is_local(*workload)) {
-    remove_from(local_accounts_, AccountKey{workload->namespace_, workload->service_account},
-                workload);
-  }
-  if (!workload->hostname.empty()) {
-    remove_from(by_host_, WorkloadHostKey{workload->namespace_, workload->hostname}, workload);
-  }
-  by_uid_.erase(UidKey{workload->uid});
+  remove_from_indexes(*workload);
+  const std::string uid = workload->uid();
+  by_uid_.erase(UidKey{uid});
+  interner_.let_go();
 }
 
 void WorkloadIndex::freeze_into(Tables& tables) {
@@ -110,6 +122,7 @@ void WorkloadIndex::freeze_into(Tables& tables) {
   tables.workloads_by_address = by_address_.freeze();
   tables.local_accounts = local_accounts_.freeze();
   tables.workloads_by_host = by_host_.freeze();
+  interner_.sweep();
 }
 
 }  // namespace culvert::state

@@ -23,8 +23,8 @@ inline std::vector<net::IpAddress> ips(const std::vector<std::string_view>& text
 }
 
 // A pod "cluster1//Pod/ns/<name>" of service account "default" that speaks HBONE.
-inline state::Workload pod(std::string name, const std::vector<std::string_view>& addresses) {
-  state::Workload workload;
+inline state::WorkloadSpec pod(std::string name, const std::vector<std::string_view>& addresses) {
+  state::WorkloadSpec workload;
   workload.uid = "cluster1//Pod/ns/" + name;
   workload.name = std::move(name);
   workload.namespace_ = "ns";
@@ -36,8 +36,8 @@ inline state::Workload pod(std::string name, const std::vector<std::string_view>
 }
 
 // A service <name>.ns.svc of network "" with port 80 -> 8080.
-inline state::Service service(std::string name, const std::vector<std::string_view>& vips) {
-  state::Service result;
+inline state::ServiceSpec service(std::string name, const std::vector<std::string_view>& vips) {
+  state::ServiceSpec result;
   result.hostname = name + ".ns.svc";
   result.name = std::move(name);
   result.namespace_ = "ns";

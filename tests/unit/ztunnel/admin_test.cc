@@ -26,11 +26,15 @@ class AdminTest : public ::testing::Test {
     AdminCallbacks callbacks;
     callbacks.quit = [this] { ++quits_; };
     callbacks.default_filter = kDefaultFilter;
-    callbacks.sections["workloads"] = [] {
-      return nlohmann::json::array({{{"uid", "a"}, {"name", "b"}}});
+    callbacks.sections["workloads"] = [](config::JsonText& out) {
+      out.value(nlohmann::json::array({{{"uid", "a"}, {"name", "b"}}}));
     };
-    callbacks.sections["certificates"] = [] { return nlohmann::json::array(); };
-    callbacks.sections["version"] = [] { return nlohmann::json{{"version", "bad \xff"}}; };
+    callbacks.sections["certificates"] = [](config::JsonText& out) {
+      out.value(nlohmann::json::array());
+    };
+    callbacks.sections["version"] = [](config::JsonText& out) {
+      out.value(nlohmann::json{{"version", "bad \xff"}});
+    };
     add_admin_endpoints(site_, std::move(callbacks));
   }
   ~AdminTest() override { log::set_filter(before_); }

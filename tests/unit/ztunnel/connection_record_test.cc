@@ -32,7 +32,7 @@ state::WorkloadPtr workload(std::string name, std::string account) {
   result.canonical_name = "app";
   result.canonical_revision = "v1";
   result.cluster_id = "Kubernetes";
-  return std::make_shared<state::Workload>(std::move(result));
+  return state::Workload::make(result);
 }
 
 // Without the timestamp.

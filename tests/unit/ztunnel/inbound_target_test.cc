@@ -13,7 +13,7 @@
 namespace culvert::ztunnel {
 namespace {
 
-using state::Workload;
+using state::WorkloadSpec;
 using test::address;
 using test::gateway;
 using test::gateway_host;
@@ -28,12 +28,12 @@ class InboundTargetTest : public ::testing::Test {
  protected:
   InboundTargetTest() { add(client_); }
 
-  static state::Service service(std::string name, std::string_view vip) {
+  static state::ServiceSpec service(std::string name, std::string_view vip) {
     auto service = test::service(std::move(name), {vip});
     service.hostname = service.name + ".default.svc.cluster.local";
     return service;
   }
-  void add(const Workload& workload,
+  void add(const WorkloadSpec& workload,
            const std::map<state::NamespacedHostname, state::PortMap>& services = {}) {
     auto copy = workload;
     for (const auto& [key, ports] : services) copy.services.push_back(key);
@@ -47,14 +47,14 @@ class InboundTargetTest : public ::testing::Test {
     add(waypoint_, {{waypoint_service_.key(), {}}});
     mesh_ = store_.commit();
   }
-  InboundInput input(const Workload& local) const {
+  InboundInput input(const WorkloadSpec& local) const {
     return {.mesh = *mesh_,
             .network = "",
             .local = *mesh_->workload_by_uid(local.uid),
             .connection = {local.ips.front(), 15008},
             .illegal_ports = kIllegal};
   }
-  Result<InboundTarget> request(const Workload& local, std::string_view text) {
+  Result<InboundTarget> request(const WorkloadSpec& local, std::string_view text) {
     build();
     const auto authority = hbone::parse_authority(text);
     EXPECT_TRUE(authority) << text;
@@ -69,12 +69,12 @@ class InboundTargetTest : public ::testing::Test {
 
   state::Store store_{""};
   state::SnapshotPtr mesh_;
-  Workload client_ = pod("client", {"10.0.0.1"});
-  Workload server_ = pod("server", {"10.0.0.2"});
-  Workload waypoint_ = pod("waypoint", {"10.0.0.3"});
+  WorkloadSpec client_ = pod("client", {"10.0.0.1"});
+  WorkloadSpec server_ = pod("server", {"10.0.0.2"});
+  WorkloadSpec waypoint_ = pod("waypoint", {"10.0.0.3"});
   state::PortMap server_ports_;
-  state::Service server_service_ = service("server", "10.10.0.1");
-  state::Service waypoint_service_ = service("waypoint", "10.10.0.2");
+  state::ServiceSpec server_service_ = service("server", "10.10.0.1");
+  state::ServiceSpec waypoint_service_ = service("waypoint", "10.10.0.2");
 };
 
 #define EXPECT_DIALS(request, where)                       \
@@ -234,11 +234,10 @@ TEST_F(InboundTargetTest, PlainTunnelOnlyChangesThePort) {
 class GuessTest : public InboundTargetTest {
  protected:
   std::optional<std::string> guess(const std::optional<std::string>& host, uint16_t port,
-                                   std::vector<state::Service> candidates) {
+                                   std::vector<state::ServiceSpec> candidates) {
     std::vector<state::ServicePtr> pointers;
-    for (auto& candidate : candidates)
-      pointers.push_back(std::make_shared<state::Service>(std::move(candidate)));
-    const auto found = guess_inbound_service(pointers, host, port, server_);
+    for (const auto& candidate : candidates) pointers.push_back(state::Service::make(candidate));
+    const auto found = guess_inbound_service(pointers, host, port, *state::Workload::make(server_));
     return found ? std::optional(found->name) : std::nullopt;
   }
 };
@@ -266,11 +265,11 @@ TEST_F(GuessTest, ThisEndpointsPorts) {
 
 TEST_F(InboundTargetTest, ServicesOfAWorkloadThatAreKnown) {
   build();
-  auto workload = *mesh_->workload_by_uid(server_.uid);
+  auto workload = mesh_->workload_by_uid(server_.uid)->spec();
   workload.services.push_back({"ns", "gone.default.svc.cluster.local"});
-  const auto services = services_of(*mesh_, workload);
+  const auto services = services_of(*mesh_, *state::Workload::make(workload));
   ASSERT_EQ(services.size(), 1U);
-  EXPECT_EQ(services.front()->name, "server");
+  EXPECT_EQ(services.front()->name(), "server");
 }
 
 }  // namespace

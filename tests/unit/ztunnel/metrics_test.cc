@@ -24,8 +24,8 @@ std::vector<std::string> fixture_lines() {
   return lines;
 }
 
-state::Workload client() {
-  state::Workload workload;
+state::WorkloadSpec client_spec() {
+  state::WorkloadSpec workload;
   workload.name = "client";
   workload.workload_name = "client";
   workload.canonical_name = "client";
@@ -38,15 +38,17 @@ state::Workload client() {
   return workload;
 }
 
-state::Workload server() {
-  state::Workload workload = client();
+state::WorkloadPtr client() { return state::Workload::make(client_spec()); }
+
+state::WorkloadPtr server() {
+  state::WorkloadSpec workload = client_spec();
   workload.name = "server-v2-pod";
   workload.workload_name = "server-v2";
   workload.canonical_name = "server";
   workload.canonical_revision = "v2";
   workload.service_account = "server-v2";
   workload.locality = {"region1", "zone2", ""};
-  return workload;
+  return state::Workload::make(workload);
 }
 
 state::ServiceRef service() {
@@ -91,12 +93,12 @@ class TrafficMetricsTest : public ::testing::Test {
 
 TEST_F(TrafficMetricsTest, SamplesAreThoseOfIstiosZtunnel) {
   // The first recorded connections of the fixture: to the server's pod directly, with mutual TLS.
-  const state::Workload from = client(), to = server();
+  const auto from = client(), to = server();
   for (int i = 0; i < 2; ++i) {
     TrafficLabels labels(Reporter::kSource, SecurityPolicy::kMutualTls);
-    labels.source(from);
+    labels.source(*from);
     labels.source_principal("spiffe://cluster.local/ns/demo/sa/client");
-    labels.destination(to);
+    labels.destination(*to);
     TrafficSeries& series = traffic_.opened(labels);
     series.sent().add(148);
   }
@@ -154,8 +156,8 @@ TEST_F(TrafficMetricsTest, WorkloadManagerMetricsAreForSharedModeOnly) {
 
 TEST_F(TrafficMetricsTest, ClosedCarriesTheFinalFlagAndFailedComesOnTop) {
   TrafficLabels labels(Reporter::kDestination, SecurityPolicy::kUnknown);
-  const state::Workload to = server();
-  labels.destination(to);
+  const auto to = server();
+  labels.destination(*to);
   TrafficSeries& series = traffic_.opened(labels);
   EXPECT_EQ(&traffic_.opened(labels), &series);
   // Byte counters exist from the start; closed and failed do not.
@@ -206,8 +208,8 @@ TEST_F(TrafficMetricsTest, WithNothingAppliedTheLocalityIsAbsent) {
                                HasSubstr("request_protocol=\"tcp\""),
                                HasSubstr("connection_security_policy=\"unknown\"")));
   TrafficLabels some(Reporter::kSource, SecurityPolicy::kUnknown);
-  const state::Workload nameless;
-  some.source(nameless);
+  const auto nameless = state::Workload::make({});
+  some.source(*nameless);
   EXPECT_THAT(values(some),
               HasSubstr("source_region=\"unknown\",source_zone=\"unknown\","
                         "destination_region=\"unknown\",destination_zone=\"unknown\""));
@@ -220,7 +222,7 @@ TEST_F(TrafficMetricsTest, WithNothingAppliedTheLocalityIsAbsent) {
 
 TEST_F(TrafficMetricsTest, ASourceWorkloadOverwritesBaggageExceptThePrincipal) {
   const DerivedWorkload derived = baggage();
-  const state::Workload from = client();
+  const auto from = client();
   TrafficLabels labels(Reporter::kDestination, SecurityPolicy::kMutualTls);
   labels.derived_source(derived);
   EXPECT_THAT(values(labels),
@@ -228,7 +230,7 @@ TEST_F(TrafficMetricsTest, ASourceWorkloadOverwritesBaggageExceptThePrincipal) {
                         "source_canonical_revision=\"v9\",source_workload_namespace=\"remote\","
                         "source_principal=\"spiffe://other/ns/remote/sa/far\",source_app=\"far\","
                         "source_version=\"v9\",source_cluster=\"c2\""));
-  labels.source(from);
+  labels.source(*from);
   EXPECT_THAT(
       values(labels),
       ::testing::AllOf(HasSubstr("source_workload=\"client\""), HasSubstr("source_app=\"client\""),
@@ -237,11 +239,11 @@ TEST_F(TrafficMetricsTest, ASourceWorkloadOverwritesBaggageExceptThePrincipal) {
 }
 
 TEST_F(TrafficMetricsTest, ADerivedDestinationOverwritesTheWholeDestination) {
-  const state::Workload gateway = server();
+  const auto gateway = server();
   const state::ServiceRef named = service();
   const DerivedWorkload derived = baggage();
   TrafficLabels labels(Reporter::kSource, SecurityPolicy::kMutualTls);
-  labels.destination(gateway);
+  labels.destination(*gateway);
   labels.service(named);
   EXPECT_THAT(values(labels),
               HasSubstr("destination_principal=\"spiffe://cluster.local/ns/demo/sa/server-v2\""));
@@ -259,30 +261,32 @@ TEST_F(TrafficMetricsTest, ADerivedDestinationOverwritesTheWholeDestination) {
 
 TEST_F(TrafficMetricsTest, KeysAreExact) {
   // Equal when joined, different as values.
-  state::Workload a, b;
-  a.workload_name = "xy";
-  b.workload_name = "x";
-  b.canonical_name = "y";
+  state::WorkloadSpec a_spec, b_spec;
+  a_spec.workload_name = "xy";
+  b_spec.workload_name = "x";
+  b_spec.canonical_name = "y";
+  const auto a = state::Workload::make(a_spec), b = state::Workload::make(b_spec);
   TrafficLabels first(Reporter::kSource, SecurityPolicy::kUnknown);
-  first.source(a);
+  first.source(*a);
   TrafficLabels second(Reporter::kSource, SecurityPolicy::kUnknown);
-  second.source(b);
+  second.source(*b);
   EXPECT_NE(&traffic_.opened(first), &traffic_.opened(second));
   // Equal values of different objects are one series.
-  const state::Workload copy = a;
+  const auto copy = state::Workload::make(a_spec);
   TrafficLabels third(Reporter::kSource, SecurityPolicy::kUnknown);
-  third.source(copy);
+  third.source(*copy);
   EXPECT_EQ(&traffic_.opened(first), &traffic_.opened(third));
 }
 
 TEST_F(TrafficMetricsTest, BeyondTheLimitConnectionsCountTogether) {
   TrafficMetrics limited(families_, registry_, shard_, 1);
-  state::Workload workloads[3];
   TrafficSeries* series[3];
   for (int i = 0; i < 3; ++i) {
-    workloads[i].workload_name = "w" + std::to_string(i);
+    state::WorkloadSpec spec;
+    spec.workload_name = "w" + std::to_string(i);
+    const auto workload = state::Workload::make(spec);
     TrafficLabels labels(Reporter::kSource, SecurityPolicy::kUnknown);
-    labels.source(workloads[i]);
+    labels.source(*workload);
     series[i] = &limited.opened(labels);
   }
   EXPECT_NE(series[0], series[1]);

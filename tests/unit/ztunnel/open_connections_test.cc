@@ -39,12 +39,12 @@ authz::Connection to_port(uint16_t port) {
 
 class OpenConnectionsTest : public ::testing::Test {
  protected:
-  void check() { connections_.check_policies(*store_.commit(), local_); }
+  void check() { connections_.check_policies(*store_.commit(), *local_); }
 
   net::Reactor reactor_;
   OpenConnections connections_{reactor_, "uid-1", kInfo};
   state::Store store_{""};
-  state::Workload local_ = test::pod("server", {"10.0.0.2"});
+  state::WorkloadPtr local_ = state::Workload::make(test::pod("server", {"10.0.0.2"}));
 };
 
 TEST_F(OpenConnectionsTest, ListsWhatIsOpen) {
@@ -117,7 +117,7 @@ TEST_F(OpenConnectionsTest, DecisionsAreLoggedAtTheLevelAskedFor) {
   const auto mesh = store_.commit();
   {
     const log::Capture capture;
-    EXPECT_TRUE(check_policies(*mesh, local_, to_port(80), log::Level::kInfo).allowed());
+    EXPECT_TRUE(check_policies(*mesh, *local_, to_port(80), log::Level::kInfo).allowed());
     EXPECT_THAT(capture.lines(),
                 Contains(HasSubstr("dry-run: deny policy match\tpolicy=\"root/dry-deny\"")));
     EXPECT_THAT(capture.lines(),
@@ -125,14 +125,16 @@ TEST_F(OpenConnectionsTest, DecisionsAreLoggedAtTheLevelAskedFor) {
     EXPECT_THAT(capture.lines(), Each(HasSubstr("\tinfo\tstate\t")));
   }
   const log::Capture capture;
-  check_policies(*mesh, local_, to_port(80), log::Level::kDebug);
+  check_policies(*mesh, *local_, to_port(80), log::Level::kDebug);
   EXPECT_THAT(capture.lines(), Not(Contains(HasSubstr("dry-run"))));  // the filter says info
 }
 
 TEST_F(OpenConnectionsTest, PoliciesTheMeshDoesNotHaveAreNamed) {
-  local_.authorization_policies = {"ns/gone"};
+  auto spec = local_->spec();
+  spec.authorization_policies = {"ns/gone"};
+  local_ = state::Workload::make(spec);
   const log::Capture capture;
-  EXPECT_TRUE(check_policies(*store_.commit(), local_, to_port(80), kInfo).allowed());
+  EXPECT_TRUE(check_policies(*store_.commit(), *local_, to_port(80), kInfo).allowed());
   EXPECT_THAT(capture.lines(),
               Contains(HasSubstr("\twarn\tstate\tskipping unknown policy ns/gone")));
 }

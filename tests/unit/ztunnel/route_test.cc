@@ -14,7 +14,7 @@ namespace culvert::ztunnel {
 namespace {
 
 using state::Identity;
-using state::Workload;
+using state::WorkloadSpec;
 using test::address;
 using test::gateway;
 using test::gateway_host;
@@ -29,23 +29,24 @@ class RouteTest : public ::testing::Test {
  protected:
   RouteTest() { source_.service_account = "client"; }
 
-  void add(Workload workload, std::map<state::NamespacedHostname, state::PortMap> services = {}) {
-    store_.upsert_workload(std::move(workload), std::move(services));
+  void add(const WorkloadSpec& workload, const state::ServicePorts& services = {}) {
+    store_.upsert_workload(workload, services);
   }
-  void add(state::Service value) { store_.upsert_service(std::move(value)); }
+  void add(const state::ServiceSpec& value) { store_.upsert_service(value); }
   Result<Route> decide(std::string_view target, std::string_view client = "10.0.0.1") {
     const auto mesh = store_.commit();
+    const auto source = state::Workload::make(source_);
     return decide_route({.mesh = *mesh,
                          .network = network_,
                          .hbone_port = 15008,
-                         .source = source_,
+                         .source = *source,
                          .client = ip(client),
                          .target = address(target)},
                         random_);
   }
   // "waypoint": a pod of its own service account at 10.0.0.9, in the service waypoint (10.1.0.9).
-  Workload waypoint_pod() {
-    Workload workload = pod("waypoint-0", {"10.0.0.9"});
+  WorkloadSpec waypoint_pod() {
+    WorkloadSpec workload = pod("waypoint-0", {"10.0.0.9"});
     workload.service_account = "waypoint";
     return workload;
   }
@@ -61,7 +62,7 @@ class RouteTest : public ::testing::Test {
 
   state::Store store_{""};
   std::string network_;
-  Workload source_ = pod("client", {"10.0.0.1"});
+  WorkloadSpec source_ = pod("client", {"10.0.0.1"});
   test::FixedRandom random_;
 };
 
@@ -101,7 +102,7 @@ TEST_F(RouteTest, PortThatTheServiceDoesNotHaveIsRefused) {
 TEST_F(RouteTest, OnlyUnhealthyEndpointsIsRefused) {
   auto server = service("server", {"10.1.0.1"});
   add(server);
-  Workload sick = pod("server", {"10.0.0.2"});
+  WorkloadSpec sick = pod("server", {"10.0.0.2"});
   sick.status = state::Health::kUnhealthy;
   add(sick, {{server.key(), {{80, 8080}}}});
   EXPECT_EQ(decide("10.1.0.1:80").error().code, state::Errc::kNoHealthyUpstream);
@@ -140,18 +141,18 @@ TEST_F(RouteTest, OtherBalancerModesDoNotPassThrough) {
 // ---- F: direct
 
 TEST_F(RouteTest, WorkloadInPlain) {
-  Workload server = pod("server", {"10.0.0.2"});
+  WorkloadSpec server = pod("server", {"10.0.0.2"});
   server.protocol = state::Protocol::kTcp;
   add(server);
   const auto route = decide("10.0.0.2:80");
   EXPECT_ROUTE(route, Transport::kTcp, "10.0.0.2:80", "");
-  EXPECT_EQ(route->destination->name, "server");
+  EXPECT_EQ(route->destination->name(), "server");
   EXPECT_FALSE(route->service);
 }
 
 TEST_F(RouteTest, WorkloadByHboneWhateverItsNode) {
   for (const char* node : {"", "local", "remote"}) {
-    Workload server = pod("server", {"10.0.0.2"});
+    WorkloadSpec server = pod("server", {"10.0.0.2"});
     server.node = node;
     add(server);
     const auto route = decide("10.0.0.2:80");
@@ -161,7 +162,7 @@ TEST_F(RouteTest, WorkloadByHboneWhateverItsNode) {
 }
 
 TEST_F(RouteTest, NativeTunnelDoesNotMatter) {
-  Workload server = pod("server", {"10.0.0.2"});
+  WorkloadSpec server = pod("server", {"10.0.0.2"});
   server.protocol = state::Protocol::kTcp;
   server.native_tunnel = true;
   add(server);
@@ -183,7 +184,7 @@ TEST_F(RouteTest, ServiceEndpointWithItsPortAndIdentities) {
 TEST_F(RouteTest, ServiceEndpointInPlain) {
   auto server = service("server", {"10.1.0.1"});
   add(server);
-  Workload legacy = pod("server", {"10.0.0.2"});
+  WorkloadSpec legacy = pod("server", {"10.0.0.2"});
   legacy.protocol = state::Protocol::kTcp;
   add(legacy, {{server.key(), {}}});
   const auto route = decide("10.1.0.1:80");
@@ -237,7 +238,7 @@ TEST_F(RouteTest, HostNetworkPodsAreReachedThroughServicesOnly) {
   auto server = service("server", {"10.1.0.1"});
   add(server);
   for (const char* name : {"pod1", "pod2"}) {
-    Workload host = pod(name, {"10.0.0.200"});
+    WorkloadSpec host = pod(name, {"10.0.0.200"});
     host.network_mode = state::NetworkMode::kHostNetwork;
     host.protocol = state::Protocol::kTcp;
     std::map<state::NamespacedHostname, state::PortMap> services;
@@ -246,7 +247,7 @@ TEST_F(RouteTest, HostNetworkPodsAreReachedThroughServicesOnly) {
   }
   const auto by_vip = decide("10.1.0.1:80");
   EXPECT_ROUTE(by_vip, Transport::kTcp, "10.0.0.200:8080", "");
-  EXPECT_EQ(by_vip->destination->name, "pod1");
+  EXPECT_EQ(by_vip->destination->name(), "pod1");
   const auto by_ip = decide("10.0.0.200:80");
   EXPECT_ROUTE(by_ip, Transport::kTcp, "10.0.0.200:80", "");
   EXPECT_EQ(by_ip->destination, nullptr);
@@ -255,7 +256,7 @@ TEST_F(RouteTest, HostNetworkPodsAreReachedThroughServicesOnly) {
 TEST_F(RouteTest, EndpointWithoutAddressIsNoDestination) {
   auto server = service("server", {"10.1.0.1"});
   add(server);
-  Workload hidden = pod("server", {});
+  WorkloadSpec hidden = pod("server", {});
   hidden.network_gateway = gateway("remote", "10.22.1.1", 15008);  // its own network: of no use
   add(hidden, {{server.key(), {}}});
   EXPECT_EQ(decide("10.1.0.1:80").error().code, state::Errc::kNoHealthyUpstream);
@@ -273,7 +274,7 @@ TEST_F(RouteTest, ServiceWaypointGetsTheAddressAsDialled) {
   const auto route = decide("10.1.0.1:80");
   EXPECT_ROUTE(route, Transport::kHbone, "10.0.0.9:15009", "10.1.0.1:80");
   EXPECT_THAT(route->identities, ElementsAre(identity("waypoint")));
-  EXPECT_EQ(route->destination->name, "waypoint-0");
+  EXPECT_EQ(route->destination->name(), "waypoint-0");
   EXPECT_EQ(route->service->name, "server");
 }
 
@@ -335,7 +336,7 @@ TEST_F(RouteTest, EndpointsWaypointIsNotForTrafficOfTheService) {
   add_waypoint();
   auto server = service("server", {"10.1.0.1"});
   add(server);
-  Workload behind = pod("server", {"10.0.0.2"});
+  WorkloadSpec behind = pod("server", {"10.0.0.2"});
   behind.waypoint = gateway("", "10.1.0.9", 15008);
   add(behind, {{server.key(), {}}});
   const auto route = decide("10.1.0.1:80");
@@ -356,7 +357,7 @@ TEST_F(RouteTest, WorkloadWaypoint) {
   add_waypoint();
   for (const auto& where : {gateway("", "10.0.0.9", 15008), gateway("", "10.1.0.9", 15008),
                             gateway_host("ns", "waypoint.ns.svc", 15008)}) {
-    Workload server = pod("server", {"10.0.0.2"});
+    WorkloadSpec server = pod("server", {"10.0.0.2"});
     server.waypoint = where;
     add(server);
     const auto route = decide("10.0.0.2:80");
@@ -364,7 +365,7 @@ TEST_F(RouteTest, WorkloadWaypoint) {
     EXPECT_EQ(route->transport, Transport::kHbone);
     EXPECT_EQ(route->dial.ip, ip("10.0.0.9"));
     EXPECT_EQ(route->authority, "10.0.0.2:80");
-    EXPECT_EQ(route->destination->name, "waypoint-0");
+    EXPECT_EQ(route->destination->name(), "waypoint-0");
     EXPECT_FALSE(route->service);
     EXPECT_THAT(route->identities, ElementsAre(identity("waypoint")));
   }
@@ -372,7 +373,7 @@ TEST_F(RouteTest, WorkloadWaypoint) {
 
 TEST_F(RouteTest, WorkloadWaypointAlsoInFrontOfAPlainWorkload) {
   add_waypoint();
-  Workload server = pod("server", {"10.0.0.2"});
+  WorkloadSpec server = pod("server", {"10.0.0.2"});
   server.protocol = state::Protocol::kTcp;
   server.waypoint = gateway("", "10.1.0.9", 15008);
   add(server);
@@ -381,7 +382,7 @@ TEST_F(RouteTest, WorkloadWaypointAlsoInFrontOfAPlainWorkload) {
 
 TEST_F(RouteTest, WaypointOfAnotherFamily) {
   add_waypoint();
-  Workload server = pod("server", {"10.0.0.2", "ff06::c3"});
+  WorkloadSpec server = pod("server", {"10.0.0.2", "ff06::c3"});
   server.waypoint = gateway("", "10.0.0.9", 15008);
   add(server);
   const auto route = decide("[ff06::c3]:80");
@@ -389,7 +390,7 @@ TEST_F(RouteTest, WaypointOfAnotherFamily) {
 }
 
 TEST_F(RouteTest, UnknownWorkloadWaypointIsRefusedNotBypassed) {
-  Workload server = pod("server", {"10.0.0.2"});
+  WorkloadSpec server = pod("server", {"10.0.0.2"});
   server.waypoint = gateway("", "10.0.0.99", 15008);
   add(server);
   EXPECT_EQ(decide("10.0.0.2:80").error().code, state::Errc::kUnknownWaypoint);
@@ -399,7 +400,7 @@ TEST_F(RouteTest, TheWaypointItselfGoesOnToTheWorkload) {
   add_waypoint();
   for (const auto& where : {gateway("", "10.0.0.9", 15008), gateway("", "10.1.0.9", 15008),
                             gateway_host("ns", "waypoint.ns.svc", 15008)}) {
-    Workload server = pod("server", {"10.0.0.2"});
+    WorkloadSpec server = pod("server", {"10.0.0.2"});
     server.waypoint = where;
     add(server);
     source_ = waypoint_pod();
@@ -410,7 +411,7 @@ TEST_F(RouteTest, TheWaypointItselfGoesOnToTheWorkload) {
 
 TEST_F(RouteTest, NeitherIdentityNorAddressAloneMakesAWaypoint) {
   add_waypoint();
-  Workload server = pod("server", {"10.0.0.2"});
+  WorkloadSpec server = pod("server", {"10.0.0.2"});
   server.waypoint = gateway("", "10.1.0.9", 15008);
   add(server);
   // The waypoint's address with another identity ...
@@ -425,7 +426,7 @@ TEST_F(RouteTest, NeitherIdentityNorAddressAloneMakesAWaypoint) {
 class OtherNetworkTest : public RouteTest {
  protected:
   Workload remote(std::string name, const std::vector<std::string_view>& addresses) {
-    Workload workload = pod(std::move(name), addresses);
+    WorkloadSpec workload = pod(std::move(name), addresses);
     workload.network = "remote";
     return workload;
   }
@@ -446,7 +447,7 @@ TEST_F(OtherNetworkTest, EndpointWithoutGateway) {
 TEST_F(OtherNetworkTest, EndpointBehindAGateway) {
   auto server = service("server", {"10.1.0.1"});
   add(server);
-  Workload far = remote("server", {});
+  WorkloadSpec far = remote("server", {});
   far.network_gateway = gateway("remote", "10.22.1.1", 15009);
   add(far, {{server.key(), {}}});
   add(remote("gateway", {"10.22.1.1"}));
@@ -457,7 +458,7 @@ TEST_F(OtherNetworkTest, WaypointBehindAGateway) {
   auto waypoint = service("waypoint", {"10.1.0.9"});
   waypoint.ports = {{15008, 15008}};
   add(waypoint);
-  Workload far = remote("waypoint-0", {});
+  WorkloadSpec far = remote("waypoint-0", {});
   far.network_gateway = gateway("remote", "10.22.1.1", 15009);
   add(far, {{waypoint.key(), {}}});
   auto server = service("server", {"10.1.0.1"});
@@ -473,9 +474,9 @@ TEST_F(OtherNetworkTest, FailoverPrefersOurNetwork) {
       state::LoadBalancer{.routing_preferences = {state::LoadBalancerScope::kNetwork},
                           .mode = state::LoadBalancerMode::kFailover};
   add(server);
-  Workload near = pod("near", {"10.0.0.2"});
+  WorkloadSpec near = pod("near", {"10.0.0.2"});
   add(near, {{server.key(), {}}});
-  Workload far = remote("far", {});
+  WorkloadSpec far = remote("far", {});
   far.network_gateway = gateway("remote", "10.22.1.1", 15009);
   add(far, {{server.key(), {}}});
   const auto route = decide("10.1.0.1:80");

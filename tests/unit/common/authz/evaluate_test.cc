@@ -138,8 +138,8 @@ TEST(EvaluateWithStoreTest, DestinationChoosesThePolicies) {
   const auto snapshot = store.commit();
   auto destination = test::pod("w", {});
   const auto allowed = [&](uint16_t port) {
-    return evaluate(snapshot->policies_for(destination, nullptr), {std::nullopt, {}, {{}, port}},
-                    nullptr)
+    return evaluate(snapshot->policies_for(*state::Workload::make(destination), nullptr),
+                    {std::nullopt, {}, {{}, port}}, nullptr)
         .allowed();
   };
   EXPECT_FALSE(allowed(1));

@@ -1,8 +1,11 @@
 #include "common/config/local_config.h"
 
 #include "tests/support/state_builders.h"
+#include "tests/unit/common/config/parsed_config.h"
 
 #include <gtest/gtest.h>
+
+#include <string>
 
 namespace culvert::config {
 namespace {
@@ -87,7 +90,7 @@ std::string error_of(std::string_view yaml) {
 TEST(LocalConfigTest, ReadsEveryWorkloadField) {
   const auto config = parse_local_config(kEverything).value();
   ASSERT_EQ(config.workloads.size(), 1U);
-  const state::Workload& workload = config.workloads[0].workload;
+  const state::WorkloadSpec& workload = config.workloads[0].workload;
   EXPECT_EQ(workload.uid, "cluster1//Pod/ns/x");
   EXPECT_EQ(workload.name, "x");
   EXPECT_EQ(workload.namespace_, "ns");
@@ -121,7 +124,7 @@ TEST(LocalConfigTest, ReadsEveryWorkloadField) {
 TEST(LocalConfigTest, ReadsEveryServiceField) {
   const auto config = parse_local_config(kEverything).value();
   ASSERT_EQ(config.services.size(), 1U);
-  const state::Service& service = config.services[0];
+  const state::ServiceSpec& service = config.services[0];
   EXPECT_EQ(service.name, "local");
   EXPECT_EQ(service.key(), (state::NamespacedHostname{"default", "example.com"}));
   EXPECT_EQ(service.vips, (std::vector<state::NetworkAddress>{{"", ip("127.10.0.1")},
@@ -147,7 +150,7 @@ TEST(LocalConfigTest, ReadsEveryServiceField) {
 
 TEST(LocalConfigTest, DefaultsAreThoseOfTheLocalForm) {
   const auto config = parse_local_config(workload_with("") + service_with("")).value();
-  const state::Workload& workload = config.workloads[0].workload;
+  const state::WorkloadSpec& workload = config.workloads[0].workload;
   EXPECT_EQ(workload.uid, "");
   EXPECT_EQ(workload.trust_domain, "");  // not cluster.local
   EXPECT_EQ(workload.service_account, "");
@@ -156,7 +159,7 @@ TEST(LocalConfigTest, DefaultsAreThoseOfTheLocalForm) {
   EXPECT_EQ(workload.capacity, 1U);
   EXPECT_EQ(workload.status, state::Health::kHealthy);
   EXPECT_FALSE(workload.waypoint || workload.network_gateway || workload.application_tunnel);
-  const state::Service& service = config.services[0];
+  const state::ServiceSpec& service = config.services[0];
   EXPECT_FALSE(service.load_balancer || service.waypoint || service.canonical);
   EXPECT_EQ(service.ip_families, state::IpFamilies::kAutomatic);
   EXPECT_EQ(service.visibility, state::Visibility::kPublic);
@@ -309,10 +312,11 @@ TEST(LocalConfigTest, WrongShapes) {
 
 TEST(LocalConfigTest, Limits) {
   std::string large = "{}";
-  large.resize(kMaxLocalConfigBytes, '\n');
-  EXPECT_EQ(error_of(large.substr(0, 1 << 16)), "");
-  large += '\n';
-  EXPECT_EQ(parse_local_config(large).error().code, Errc::kLimit);
+  large.resize(1 << 16, '\n');
+  LocalConfig config;
+  EXPECT_TRUE(read_local_config(yaml_input(large), config, large.size()));
+  EXPECT_EQ(read_local_config(yaml_input(large), config, large.size() - 1).error().code,
+            Errc::kLimit);
   EXPECT_EQ(
       error_of(std::string(kMaxLocalConfigDepth, '[') + std::string(kMaxLocalConfigDepth, ']')),
       "top level: not a map (line 1)");
@@ -358,26 +362,26 @@ services:
 
 TEST(LocalConfigTest, AppliesToAStore) {
   state::Store store("local");
-  apply_local_config(parse_local_config(kLocalMesh).value(), store);
+  ASSERT_TRUE(load_local_config(yaml_input(kLocalMesh), store));
   auto snapshot = store.commit();
-  EXPECT_EQ(snapshot->workload_by_address("", ip("127.0.0.1"))->name, "local");
+  EXPECT_EQ(snapshot->workload_by_address("", ip("127.0.0.1"))->name(), "local");
   EXPECT_NE(snapshot->local_workload("local", "default", "default"), nullptr);
   EXPECT_EQ(snapshot->local_workload("local2", "default", "default"), nullptr);
   const auto service = snapshot->service_by_vip("", ip("127.10.0.1"), std::nullopt);
   ASSERT_NE(service, nullptr);
-  EXPECT_EQ(service->hostname, "example.com");
-  EXPECT_EQ(service->endpoints.size(), 2U);
-  EXPECT_EQ(service->endpoints.at("cluster1//v1/Pod/default/local").ports.at(80), 8080);
-  EXPECT_EQ(service->endpoints.at("cluster1//v1/Pod/default/local2").status,
+  EXPECT_EQ(service->hostname(), "example.com");
+  EXPECT_EQ(service->endpoint_count(), 2U);
+  EXPECT_EQ(service->find_endpoint("cluster1//v1/Pod/default/local")->ports.find(80), 8080);
+  EXPECT_EQ(service->find_endpoint("cluster1//v1/Pod/default/local2")->status,
             state::Health::kUnhealthy);
   EXPECT_EQ(snapshot->service_by_vip("", ip("127.10.0.2"), std::nullopt), nullptr);
-  EXPECT_EQ(snapshot->service_by_vip("remote", ip("127.10.0.2"), std::nullopt)->endpoints.size(),
+  EXPECT_EQ(snapshot->service_by_vip("remote", ip("127.10.0.2"), std::nullopt)->endpoint_count(),
             1U);
   EXPECT_TRUE(snapshot->staged_services().empty());
   EXPECT_EQ(snapshot->policies().size(), 1U);
 
   // Loading again replaces; nothing of the old stays.
-  apply_local_config(parse_local_config("{}").value(), store);
+  ASSERT_TRUE(load_local_config(yaml_input("{}"), store));
   snapshot = store.commit();
   EXPECT_TRUE(snapshot->workloads().empty());
   EXPECT_TRUE(snapshot->services().empty());
@@ -386,14 +390,13 @@ TEST(LocalConfigTest, AppliesToAStore) {
 
 TEST(LocalConfigTest, LoadingTwiceIsLoadingOnce) {
   state::Store store("");
-  const auto config = parse_local_config(kLocalMesh).value();
-  apply_local_config(config, store);
+  ASSERT_TRUE(load_local_config(yaml_input(kLocalMesh), store));
   store.commit();
-  apply_local_config(config, store);
+  ASSERT_TRUE(load_local_config(yaml_input(kLocalMesh), store));
   const auto snapshot = store.commit();
   EXPECT_EQ(snapshot->workloads().size(), 2U);
   EXPECT_EQ(snapshot->services().size(), 2U);
-  EXPECT_EQ(snapshot->service_by_key({"default", "example.com"})->endpoints.size(), 2U);
+  EXPECT_EQ(snapshot->service_by_key({"default", "example.com"})->endpoint_count(), 2U);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-#include "common/config/local_config.h"
 #include "tests/support/state_builders.h"
+#include "tests/unit/common/config/parsed_config.h"
 
 #include <gtest/gtest.h>
 

@@ -8,14 +8,17 @@ namespace {
 using Kind = YamlNode::Kind;
 constexpr YamlLimits kLimits{1 << 20, 1000, 8};
 
-YamlNode parse(std::string_view text) { return parse_yaml(text, kLimits).value(); }
+YamlDocument parse(std::string_view text) {
+  return std::move(parse_yaml(yaml_input(text), kLimits)).value();
+}
 std::string error_of(std::string_view text, YamlLimits limits = kLimits) {
-  const auto parsed = parse_yaml(text, limits);
+  const auto parsed = parse_yaml(yaml_input(text), limits);
   return parsed ? "" : parsed.error().message();
 }
 
 TEST(YamlTreeTest, KeepsStructureAndLines) {
-  const YamlNode root = parse("a: 1\nb:\n- x\n- {c: ~}\n");
+  const YamlDocument document = parse("a: 1\nb:\n- x\n- {c: ~}\n");
+  const YamlNode& root = document.root();
   ASSERT_EQ(root.kind, Kind::kMap);
   ASSERT_EQ(root.items.size(), 4U);
   EXPECT_EQ(root.items[0].text, "a");
@@ -30,7 +33,8 @@ TEST(YamlTreeTest, KeepsStructureAndLines) {
 }
 
 TEST(YamlTreeTest, TellsQuotedFromPlain) {
-  const YamlNode root = parse("[80, '80', \"80\", !!str 80, null, 'null', ]");
+  const YamlDocument document = parse("[80, '80', \"80\", !!str 80, null, 'null', ]");
+  const YamlNode& root = document.root();
   ASSERT_EQ(root.items.size(), 6U);
   EXPECT_FALSE(root.items[0].quoted);
   for (const size_t i : {1U, 2U, 3U}) {
@@ -43,7 +47,9 @@ TEST(YamlTreeTest, TellsQuotedFromPlain) {
 }
 
 TEST(YamlTreeTest, KeepsTagsOfTheDocument) {
-  const YamlNode root = parse("[!Exact foo, !Prefix 'x y', !Presence [], !Map {a: b}, plain]");
+  const YamlDocument document =
+      parse("[!Exact foo, !Prefix 'x y', !Presence [], !Map {a: b}, plain]");
+  const YamlNode& root = document.root();
   ASSERT_EQ(root.items.size(), 5U);
   EXPECT_EQ(root.items[0].tag, "!Exact");
   EXPECT_EQ(root.items[0].text, "foo");
@@ -56,7 +62,8 @@ TEST(YamlTreeTest, KeepsTagsOfTheDocument) {
 }
 
 TEST(YamlTreeTest, JsonIsYaml) {
-  const YamlNode root = parse(R"({"a": {"80": 8080}, "b": [], "c": null})");
+  const YamlDocument document = parse(R"({"a": {"80": 8080}, "b": [], "c": null})");
+  const YamlNode& root = document.root();
   ASSERT_EQ(root.items.size(), 6U);
   EXPECT_EQ(root.items[1].items[0].text, "80");
   EXPECT_EQ(root.items[3].kind, Kind::kSequence);
@@ -64,7 +71,8 @@ TEST(YamlTreeTest, JsonIsYaml) {
 }
 
 TEST(YamlTreeTest, AliasesAreReplaced) {
-  const YamlNode root = parse("a: &x [1, 2]\nb: *x\n");
+  const YamlDocument document = parse("a: &x [1, 2]\nb: *x\n");
+  const YamlNode& root = document.root();
   EXPECT_EQ(root.items[3].items.size(), 2U);
   EXPECT_EQ(root.items[3].items[1].text, "2");
 }
@@ -100,7 +108,7 @@ TEST(YamlTreeTest, ExactlyOneDocument) {
 
 TEST(YamlTreeTest, LimitsHoldExactly) {
   EXPECT_EQ(error_of("[a, b]", {6, 3, 1}), "");
-  EXPECT_EQ(error_of("[a, b]", {5, 3, 1}), "limit exceeded: 6 bytes of YAML, at most 5 are read");
+  EXPECT_EQ(error_of("[a, b]", {5, 3, 1}), "limit exceeded: more than 5 bytes of YAML");
   EXPECT_EQ(error_of("[a, b]", {6, 2, 1}), "more than 2 values (line 1)");
   EXPECT_EQ(error_of("[a, b]", {6, 3, 0}), "nested deeper than 0 levels (line 1)");
   EXPECT_EQ(error_of(std::string(100000, '['), {1 << 20, 1000, 8}),

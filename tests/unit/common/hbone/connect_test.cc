@@ -10,21 +10,22 @@ namespace {
 h2::Head head(std::vector<h2::Head::Entry> fields) { return {std::move(fields)}; }
 
 TEST(BaggageTest, WritesWhatIsKnownInOrder) {
-  state::Workload workload;
-  workload.cluster_id = "c1";
-  workload.namespace_ = "ns";
-  workload.workload_type = "cronjob";
-  workload.workload_name = "w";
-  workload.canonical_name = "app";
-  workload.canonical_revision = "v1";
-  workload.locality.region = "r";
-  workload.locality.zone = "z";
-  EXPECT_EQ(format_baggage(workload),
+  state::WorkloadSpec spec;
+  spec.cluster_id = "c1";
+  spec.namespace_ = "ns";
+  spec.workload_type = "cronjob";
+  spec.workload_name = "w";
+  spec.canonical_name = "app";
+  spec.canonical_revision = "v1";
+  spec.locality.region = "r";
+  spec.locality.zone = "z";
+  const auto workload = state::Workload::make(spec);
+  EXPECT_EQ(format_baggage(*workload),
             "k8s.cluster.name=c1,k8s.namespace.name=ns,k8s.cronjob.name=w,service.name=app,"
             "service.version=v1,cloud.region=r,cloud.availability_zone=z");
-  const Baggage back = parse_baggage(head({{"baggage", format_baggage(workload)}}));
+  const Baggage back = parse_baggage(head({{"baggage", format_baggage(*workload)}}));
   EXPECT_EQ(back, (Baggage{"c1", "ns", "w", "app", "v1", "r", "z"}));
-  EXPECT_EQ(format_baggage({}), "");
+  EXPECT_EQ(format_baggage(*state::Workload::make({})), "");
 }
 
 TEST(BaggageTest, ReadsLikeZtunnel) {

@@ -21,14 +21,14 @@ using test::service;
 const NamespacedHostname kKey{"ns", "svc.ns.svc"};
 
 // All that repeated choices give, by workload name.
-std::set<std::string> choices(const Snapshot& snapshot, const Service& target,
-                              const Workload& source, ResolveMode mode = ResolveMode::kStandard,
-                              uint16_t port = 80) {
+std::set<std::string> choices(const Service& target, const WorkloadSpec& from,
+                              ResolveMode mode = ResolveMode::kStandard, uint16_t port = 80) {
+  const WorkloadPtr source = Workload::make(from);
   std::set<std::string> names;
   for (uint64_t value = 0; value < 32; ++value) {
     FixedRandom random({value});
-    const auto picked = pick_endpoint(snapshot, target, port, source, mode, random);
-    if (picked) names.insert(picked->workload->name);
+    const auto picked = pick_endpoint(target, port, *source, mode, random);
+    if (picked) names.insert(picked->workload->name());
   }
   return names;
 }
@@ -52,11 +52,11 @@ class LoadBalanceTest : public testing::Test {
         mode,
         HealthPolicy::kOnlyHealthy};
     store_.upsert_service(target);
-    Workload source = pod("source", {});
+    WorkloadSpec source = pod("source", {});
     source.network = std::move(network);
     source.locality = std::move(locality);
     const auto snapshot = store_.commit();
-    return choices(*snapshot, *snapshot->service_by_key(kKey), source);
+    return choices(*snapshot->service_by_key(kKey), source);
   }
   void SetUp() override {
     add("match", "net", {"reg", "zone", ""}, {"10.0.0.1"});
@@ -103,14 +103,14 @@ TEST_F(LoadBalanceTest, StandardTakesAnyReachable) {
 TEST_F(LoadBalanceTest, EveryScopeCompares) {
   const struct {
     LoadBalancerScope scope;
-    void (*spoil)(Workload&);
+    void (*spoil)(WorkloadSpec&);
   } cases[] = {
-      {LoadBalancerScope::kRegion, [](Workload& w) { w.locality.region = "x"; }},
-      {LoadBalancerScope::kZone, [](Workload& w) { w.locality.zone = "x"; }},
-      {LoadBalancerScope::kSubzone, [](Workload& w) { w.locality.subzone = "x"; }},
-      {LoadBalancerScope::kNode, [](Workload& w) { w.node = "x"; }},
-      {LoadBalancerScope::kCluster, [](Workload& w) { w.cluster_id = "x"; }},
-      {LoadBalancerScope::kNetwork, [](Workload& w) { w.network = "x"; }},
+      {LoadBalancerScope::kRegion, [](WorkloadSpec& w) { w.locality.region = "x"; }},
+      {LoadBalancerScope::kZone, [](WorkloadSpec& w) { w.locality.zone = "x"; }},
+      {LoadBalancerScope::kSubzone, [](WorkloadSpec& w) { w.locality.subzone = "x"; }},
+      {LoadBalancerScope::kNode, [](WorkloadSpec& w) { w.node = "x"; }},
+      {LoadBalancerScope::kCluster, [](WorkloadSpec& w) { w.cluster_id = "x"; }},
+      {LoadBalancerScope::kNetwork, [](WorkloadSpec& w) { w.network = "x"; }},
   };
   for (const auto& [scope, spoil] : cases) {
     Store store("");
@@ -122,23 +122,23 @@ TEST_F(LoadBalanceTest, EveryScopeCompares) {
     spoil(far);
     store.upsert_workload(far, {{kKey, {}}});
     const auto snapshot = store.commit();
-    EXPECT_EQ(choices(*snapshot, *snapshot->service_by_key(kKey), pod("source", {})), Names{"near"})
+    EXPECT_EQ(choices(*snapshot->service_by_key(kKey), pod("source", {})), Names{"near"})
         << static_cast<int>(scope);
   }
 }
 
 class PickEndpointTest : public testing::Test {
  protected:
-  std::optional<PickedEndpoint> pick(Service target, uint16_t port = 80,
+  std::optional<PickedEndpoint> pick(ServiceSpec target, uint16_t port = 80,
                                      ResolveMode mode = ResolveMode::kStandard,
                                      std::vector<uint64_t> values = {0}) {
     store_.upsert_service(std::move(target));
     const auto snapshot = store_.commit();
     random_ = FixedRandom(std::move(values));
-    return pick_endpoint(*snapshot, *snapshot->service_by_key(kKey), port, pod("source", {}), mode,
-                         random_);
+    return pick_endpoint(*snapshot->service_by_key(kKey), port, *Workload::make(pod("source", {})),
+                         mode, random_);
   }
-  void add(Workload workload, PortMap ports) {
+  void add(WorkloadSpec workload, PortMap ports) {
     store_.upsert_workload(std::move(workload), {{kKey, std::move(ports)}});
   }
   Store store_{""};
@@ -163,7 +163,7 @@ TEST_F(PickEndpointTest, NamedTargetPortNeedsTheEndpoint) {
   add(pod("zero", {"10.0.0.1"}), {{80, 0}});
   EXPECT_FALSE(pick(named));
   add(pod("with", {"10.0.0.1"}), {{80, 8082}});
-  EXPECT_EQ(pick(named)->workload->name, "with");
+  EXPECT_EQ(pick(named)->workload->name(), "with");
   EXPECT_EQ(pick(named)->target_port, 8082);
 }
 
@@ -193,7 +193,7 @@ TEST_F(PickEndpointTest, CapacityWeighs) {
   never.capacity = 0;
   for (const auto& workload : {small, big, never}) add(workload, {});
   const auto name = [&](uint64_t value) {
-    return pick(service("svc", {}), 80, ResolveMode::kStandard, {value})->workload->name;
+    return pick(service("svc", {}), 80, ResolveMode::kStandard, {value})->workload->name();
   };
   EXPECT_EQ(name(0), "a-small");
   EXPECT_EQ(name(1), "b-big");
@@ -207,9 +207,9 @@ TEST_F(PickEndpointTest, WeightsDoNotOverflow) {
     workload.capacity = UINT32_MAX;
     add(workload, {});
   }
-  EXPECT_EQ(
-      pick(service("svc", {}), 80, ResolveMode::kStandard, {3ULL * UINT32_MAX - 1})->workload->name,
-      "c");
+  EXPECT_EQ(pick(service("svc", {}), 80, ResolveMode::kStandard, {3ULL * UINT32_MAX - 1})
+                ->workload->name(),
+            "c");
   EXPECT_EQ(random_.bounds(), (std::vector<uint64_t>{3ULL * UINT32_MAX}));
 }
 
@@ -243,7 +243,7 @@ TEST_F(PickEndpointTest, UnhealthyNearOnesFailOver) {
   auto target = service("svc", {});
   target.load_balancer =
       LoadBalancer{{LoadBalancerScope::kRegion}, LoadBalancerMode::kFailover, {}};
-  EXPECT_EQ(pick(target)->workload->name, "far");
+  EXPECT_EQ(pick(target)->workload->name(), "far");
 }
 
 TEST_F(PickEndpointTest, WithoutAddressOnlyThroughAGatewayElsewhere) {
@@ -263,9 +263,9 @@ TEST_F(PickEndpointTest, WithoutAddressOnlyThroughAGatewayElsewhere) {
 }
 
 TEST(PickIpTest, PrefersTheOriginalThenItsFamily) {
-  const auto dual = pod("w", {"fd00::1", "10.0.0.1", "10.0.0.2", "fd00::2"});
+  const auto dual = Workload::make(pod("w", {"fd00::1", "10.0.0.1", "10.0.0.2", "fd00::2"}));
   const auto pick = [&](std::string_view original, IpFamilies families) {
-    return pick_ip(dual, ip(original), families).value()->to_string();
+    return pick_ip(*dual, ip(original), families).value()->to_string();
   };
   EXPECT_EQ(pick("10.0.0.2", IpFamilies::kAutomatic), "10.0.0.2");
   EXPECT_EQ(pick("10.0.0.2", IpFamilies::kIpv6Only), "10.0.0.2");  // it was asked for by itself
@@ -277,31 +277,34 @@ TEST(PickIpTest, PrefersTheOriginalThenItsFamily) {
 }
 
 TEST(PickIpTest, OtherFamilyIsBetterThanNone) {
-  EXPECT_EQ(pick_ip(pod("w", {"fd00::1"}), ip("9.9.9.9"), IpFamilies::kAutomatic).value(),
+  EXPECT_EQ(pick_ip(*Workload::make(pod("w", {"fd00::1"})), ip("9.9.9.9"), IpFamilies::kAutomatic)
+                .value(),
             ip("fd00::1"));
 }
 
 TEST(PickIpTest, WithoutAddress) {
   auto bare = pod("w", {"10.0.0.1"});
-  const auto failed = pick_ip(bare, ip("fd99::1"), IpFamilies::kIpv6Only);
+  const auto failed = pick_ip(*Workload::make(bare), ip("fd99::1"), IpFamilies::kIpv6Only);
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code, Errc::kNoValidDestination);
   EXPECT_EQ(failed.error().context, bare.uid);
   bare.hostname = "w.example.com";
-  EXPECT_EQ(pick_ip(bare, ip("fd99::1"), IpFamilies::kIpv6Only).value(), std::nullopt);
+  EXPECT_EQ(pick_ip(*Workload::make(bare), ip("fd99::1"), IpFamilies::kIpv6Only).value(),
+            std::nullopt);
   bare.hostname.clear();
   bare.network_gateway = test::gateway("", "1.2.3.4", 15008);
-  EXPECT_EQ(pick_ip(bare, ip("fd99::1"), IpFamilies::kIpv6Only).value(), std::nullopt);
+  EXPECT_EQ(pick_ip(*Workload::make(bare), ip("fd99::1"), IpFamilies::kIpv6Only).value(),
+            std::nullopt);
 }
 
 class FindUpstreamTest : public testing::Test {
  protected:
   Result<std::optional<Upstream>> find(std::string_view target, std::string_view network = "") {
-    return find_upstream(*store_.commit(), network, source_, address(target),
+    return find_upstream(*store_.commit(), network, *Workload::make(source_), address(target),
                          ResolveMode::kStandard, random_);
   }
   Store store_{""};
-  Workload source_ = pod("source", {});
+  WorkloadSpec source_ = pod("source", {});
   FixedRandom random_;
 };
 
@@ -311,7 +314,7 @@ TEST_F(FindUpstreamTest, ThroughAService) {
   store_.upsert_service(target);
   store_.upsert_workload(pod("w", {"10.0.0.1"}), {{kKey, {}}});
   const auto upstream = find("10.1.0.1:80").value().value();
-  EXPECT_EQ(upstream.workload->name, "w");
+  EXPECT_EQ(upstream.workload->name(), "w");
   EXPECT_EQ(upstream.ip, ip("10.0.0.1"));
   EXPECT_EQ(upstream.port, 8080);
   EXPECT_EQ(upstream.service, (ServiceRef{"svc.ns.svc", "svc", "ns"}));
@@ -324,7 +327,7 @@ TEST_F(FindUpstreamTest, ThroughAService) {
 TEST_F(FindUpstreamTest, ToAWorkload) {
   store_.upsert_workload(pod("w", {"10.0.0.1"}), {});
   const auto upstream = find("10.0.0.1:1234").value().value();
-  EXPECT_EQ(upstream.workload->name, "w");
+  EXPECT_EQ(upstream.workload->name(), "w");
   EXPECT_EQ(upstream.ip, ip("10.0.0.1"));
   EXPECT_EQ(upstream.port, 1234);
   EXPECT_FALSE(upstream.service);
@@ -337,7 +340,7 @@ TEST_F(FindUpstreamTest, ServiceBeforeWorkload) {
   store_.upsert_workload(pod("direct", {"10.0.0.1"}), {});
   store_.upsert_workload(pod("behind", {"10.0.0.2"}), {{kKey, {}}});
   store_.upsert_service(service("svc", {"10.0.0.1"}));
-  EXPECT_EQ(find("10.0.0.1:80").value()->workload->name, "behind");
+  EXPECT_EQ(find("10.0.0.1:80").value()->workload->name(), "behind");
   // No falling back to the workload when the service has nothing to offer.
   EXPECT_FALSE(find("10.0.0.1:81").value());
 }

@@ -23,23 +23,23 @@ using test::service;
 class GatewayTest : public testing::Test {
  protected:
   void SetUp() override {
-    Service waypoint = service("waypoint", {"10.1.0.9"});
+    ServiceSpec waypoint = service("waypoint", {"10.1.0.9"});
     waypoint.ports = {{15008, 15009}};
     store_.upsert_service(waypoint);
     store_.upsert_workload(pod("waypoint-0", {"10.0.0.9", "fd00::9"}), {{waypoint.key(), {}}});
   }
   Result<Upstream> resolve(const GatewayAddress& gateway, GatewayKind kind = GatewayKind::kWaypoint,
                            std::string_view original = "10.5.0.1:80") {
-    return resolve_gateway(*store_.commit(), gateway, kind, source_, address(original), random_);
+    return resolve_gateway(*store_.commit(), gateway, kind, *source_, address(original), random_);
   }
   Store store_{""};
-  Workload source_ = pod("source", {});
+  WorkloadPtr source_ = Workload::make(pod("source", {}));
   FixedRandom random_;
 };
 
 TEST_F(GatewayTest, ByVip) {
   const auto upstream = resolve(gateway("", "10.1.0.9", 15008)).value();
-  EXPECT_EQ(upstream.workload->name, "waypoint-0");
+  EXPECT_EQ(upstream.workload->name(), "waypoint-0");
   EXPECT_EQ(upstream.port, 15009);  // what the waypoint's service maps it to
   EXPECT_EQ(upstream.ip, ip("10.0.0.9"));
   EXPECT_EQ(upstream.service->hostname, "waypoint.ns.svc");
@@ -47,13 +47,13 @@ TEST_F(GatewayTest, ByVip) {
 
 TEST_F(GatewayTest, ByWorkloadAddress) {
   const auto upstream = resolve(gateway("", "10.0.0.9", 15008)).value();
-  EXPECT_EQ(upstream.workload->name, "waypoint-0");
+  EXPECT_EQ(upstream.workload->name(), "waypoint-0");
   EXPECT_EQ(upstream.port, 15008);
 }
 
 TEST_F(GatewayTest, ByHostnameOfAService) {
   const auto upstream = resolve(gateway_host("ns", "waypoint.ns.svc", 15008)).value();
-  EXPECT_EQ(upstream.workload->name, "waypoint-0");
+  EXPECT_EQ(upstream.workload->name(), "waypoint-0");
   EXPECT_EQ(upstream.port, 15009);
 }
 
@@ -62,7 +62,7 @@ TEST_F(GatewayTest, ByHostnameOfAWorkload) {
   named.hostname = "gw.example.com";
   store_.upsert_workload(named, {});
   const auto upstream = resolve(gateway_host("ns", "gw.example.com", 15443)).value();
-  EXPECT_EQ(upstream.workload->name, "named");
+  EXPECT_EQ(upstream.workload->name(), "named");
   EXPECT_EQ(upstream.port, 15443);
   EXPECT_FALSE(upstream.service);
   EXPECT_FALSE(resolve(gateway_host("other", "gw.example.com", 15443)));
@@ -124,7 +124,7 @@ TEST_F(WaypointTest, ServiceWithout) { EXPECT_FALSE(of_service().value()); }
 
 TEST_F(WaypointTest, ServiceWithOne) {
   target_.waypoint = gateway("", "10.1.0.9", 15008);
-  EXPECT_EQ(of_service().value()->workload->name, "waypoint-0");
+  EXPECT_EQ(of_service().value()->workload->name(), "waypoint-0");
   target_.waypoint = gateway("", "10.9.9.9", 15008);
   EXPECT_EQ(of_service().error().code, Errc::kUnknownWaypoint);
 }
@@ -163,7 +163,7 @@ TEST_F(WaypointTest, OfAWorkload) {
   };
   EXPECT_FALSE(of_workload().value());
   target.waypoint = gateway_host("ns", "waypoint.ns.svc", 15008);
-  EXPECT_EQ(of_workload().value()->workload->name, "waypoint-0");
+  EXPECT_EQ(of_workload().value()->workload->name(), "waypoint-0");
   target.waypoint = gateway_host("ns", "nowhere", 15008);
   EXPECT_EQ(of_workload().error().code, Errc::kUnknownWaypoint);
 }

@@ -16,12 +16,12 @@ Policy policy(std::string ns, std::string name, Policy::Scope scope) {
 class PolicyIndexTest : public testing::Test {
  protected:
   std::vector<std::string> keys(const std::string& ns, std::vector<std::string> listed = {}) {
-    Workload workload;
+    WorkloadSpec workload;
     workload.namespace_ = ns;
     workload.authorization_policies = std::move(listed);
     unknown_.clear();
     std::vector<std::string> result;
-    for (const auto& found : store_.commit()->policies_for(workload, &unknown_)) {
+    for (const auto& found : store_.commit()->policies_for(*Workload::make(workload), &unknown_)) {
       result.push_back(found->key());
     }
     return result;
@@ -53,7 +53,7 @@ TEST_F(PolicyIndexTest, UnknownKeysAreTold) {
   store_.upsert_policy(policy("a", "s", Policy::Scope::kWorkloadSelector));
   EXPECT_EQ(keys("a", {"a/x", "a/s", "as", ""}), (Keys{"a/s"}));
   EXPECT_EQ(unknown_, (Keys{"a/x", "as", ""}));
-  EXPECT_TRUE(store_.current()->policies_for({}, nullptr).empty());
+  EXPECT_TRUE(store_.current()->policies_for(*Workload::make({}), nullptr).empty());
 }
 
 TEST_F(PolicyIndexTest, ChangingTheScopeMovesIt) {

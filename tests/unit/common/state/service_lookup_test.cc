@@ -9,9 +9,9 @@ namespace {
 using test::cidr;
 using test::ip;
 
-Service in_namespace(std::string ns, const std::vector<std::string_view>& vips,
-                     const std::vector<std::string_view>& cidrs = {}) {
-  Service service = test::service("shared", vips);
+ServiceSpec in_namespace(std::string ns, const std::vector<std::string_view>& vips,
+                         const std::vector<std::string_view>& cidrs = {}) {
+  ServiceSpec service = test::service("shared", vips);
   service.namespace_ = std::move(ns);
   service.hostname = "shared.example.com";
   for (const auto prefix : cidrs) service.cidr_vips.push_back({"", cidr(prefix)});
@@ -24,16 +24,16 @@ class ServiceLookupTest : public testing::Test {
   std::string vip(std::string_view address, std::optional<std::string_view> client = std::nullopt,
                   std::string_view network = "") {
     const auto found = store_.commit()->service_by_vip(network, ip(address), client);
-    return found ? found->namespace_ : "";
+    return std::string(found ? found->namespace_() : "");
   }
   std::string host(std::optional<std::string_view> client = std::nullopt) {
     const auto found = store_.commit()->service_by_host("shared.example.com", client);
-    return found ? found->namespace_ : "";
+    return std::string(found ? found->namespace_() : "");
   }
   void add(std::string ns, const std::vector<std::string_view>& vips,
            const std::vector<std::string_view>& cidrs = {}, bool canonical = false,
            Visibility visibility = Visibility::kPublic) {
-    Service service = in_namespace(std::move(ns), vips, cidrs);
+    ServiceSpec service = in_namespace(std::move(ns), vips, cidrs);
     service.canonical = canonical;
     service.visibility = visibility;
     store_.upsert_service(std::move(service));
@@ -66,14 +66,14 @@ TEST_F(ServiceLookupTest, SharedVipInSeveralNamespaces) {
 
 // Istio's ztunnel lets the later one erase the earlier one for good.
 TEST_F(ServiceLookupTest, SharedVipInOneNamespace) {
-  Service first = in_namespace("a", {"10.0.0.1"});
+  ServiceSpec first = in_namespace("a", {"10.0.0.1"});
   first.hostname = "first.example.com";
-  Service second = in_namespace("a", {"10.0.0.1"});
+  ServiceSpec second = in_namespace("a", {"10.0.0.1"});
   second.hostname = "second.example.com";
   store_.upsert_service(first);
   store_.upsert_service(second);
   const auto found = [&] {
-    return store_.commit()->service_by_vip("", ip("10.0.0.1"), "x")->hostname;
+    return std::string(store_.commit()->service_by_vip("", ip("10.0.0.1"), "x")->hostname());
   };
   EXPECT_EQ(found(), "second.example.com");
   store_.upsert_service(first);  // an update keeps its place
@@ -153,7 +153,7 @@ TEST_F(ServiceLookupTest, ExactIpv4BesideCidrIpv6) {
 }
 
 TEST_F(ServiceLookupTest, NetworksAreSeparate) {
-  Service service = in_namespace("a", {});
+  ServiceSpec service = in_namespace("a", {});
   service.vips = {{"n1", ip("10.9.0.1")}};
   service.cidr_vips = {{"n1", cidr("10.0.0.0/8")}};
   store_.upsert_service(service);
@@ -209,7 +209,7 @@ TEST_F(ServiceLookupTest, EndpointChangesShowBehindCidrs) {
   }
   const auto snapshot = store_.commit();
   const auto by_cidr = snapshot->service_by_vip("", ip("10.0.0.1"), std::nullopt);
-  EXPECT_EQ(by_cidr->endpoints.size(), 3U);
+  EXPECT_EQ(by_cidr->endpoint_count(), 3U);
   EXPECT_EQ(by_cidr, snapshot->service_by_vip("", ip("10.9.0.1"), std::nullopt));
   EXPECT_EQ(by_cidr, snapshot->service_by_host("shared.example.com", std::nullopt));
   EXPECT_EQ(by_cidr, snapshot->service_by_key({"a", "shared.example.com"}));
@@ -234,8 +234,9 @@ TEST_F(ServiceLookupTest, BestServiceHonoursThePreferredNamespace) {
   add("a", {});
   add("b", {});
   const auto best = [&](std::optional<std::string_view> client) {
-    return best_service(store_.commit()->services_by_host("shared.example.com"), client, "b")
-        ->namespace_;
+    const auto best_one =
+        best_service(store_.commit()->services_by_host("shared.example.com"), client, "b");
+    return std::string(best_one->namespace_());
   };
   EXPECT_EQ(best("x"), "b");
   EXPECT_EQ(best("a"), "a");
@@ -250,9 +251,9 @@ TEST_F(ServiceLookupTest, ServicesAreListedByHostThenInsertion) {
   store_.upsert_service(test::service("alpha", {}));
   const auto all = store_.commit()->services();
   ASSERT_EQ(all.size(), 3U);
-  EXPECT_EQ(all[0]->hostname, "alpha.ns.svc");
-  EXPECT_EQ(all[1]->namespace_, "z");
-  EXPECT_EQ(all[2]->namespace_, "a");
+  EXPECT_EQ(all[0]->hostname(), "alpha.ns.svc");
+  EXPECT_EQ(all[1]->namespace_(), "z");
+  EXPECT_EQ(all[2]->namespace_(), "a");
 }
 
 }  // namespace

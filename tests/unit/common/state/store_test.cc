@@ -22,7 +22,9 @@ class StoreTest : public testing::Test {
     const auto found = store_.commit()->service_by_key(key);
     if (!found) return "-";
     std::string names;
-    for (const auto& [uid, endpoint] : found->endpoints) {
+    const ServiceSpec spec = found->spec();
+    EXPECT_EQ(spec.endpoints.size(), found->endpoint_count());
+    for (const auto& [uid, endpoint] : spec.endpoints) {
       EXPECT_EQ(uid, endpoint.workload_uid);
       names += uid.substr(uid.rfind('/') + 1);
       if (endpoint.status == Health::kUnhealthy) names += "(unhealthy)";
@@ -51,7 +53,7 @@ TEST_F(StoreTest, NothingShowsBeforeCommit) {
   const auto after = store_.commit();
   EXPECT_EQ(store_.current(), after);
   EXPECT_EQ(after->version(), 1U);
-  EXPECT_EQ(after->service_by_key(kA)->endpoints.size(), 1U);
+  EXPECT_EQ(after->service_by_key(kA)->endpoint_count(), 1U);
   EXPECT_EQ(before->service_by_key(kA), nullptr);
   EXPECT_EQ(store_.commit()->version(), 2U);
 }
@@ -63,10 +65,10 @@ TEST_F(StoreTest, SnapshotsKeepTheirEndpoints) {
   add("x", {{kA, {{80, 1}}}});
   store_.remove_address(uid("w"));
   const auto after = store_.commit();
-  EXPECT_TRUE(before->service_by_key(kA)->endpoints.contains(uid("w")));
-  EXPECT_FALSE(before->service_by_key(kA)->endpoints.contains(uid("x")));
-  EXPECT_FALSE(after->service_by_key(kA)->endpoints.contains(uid("w")));
-  EXPECT_TRUE(after->service_by_key(kA)->endpoints.contains(uid("x")));
+  EXPECT_TRUE(before->service_by_key(kA)->find_endpoint(uid("w")).has_value());
+  EXPECT_FALSE(before->service_by_key(kA)->find_endpoint(uid("x")).has_value());
+  EXPECT_FALSE(after->service_by_key(kA)->find_endpoint(uid("w")).has_value());
+  EXPECT_TRUE(after->service_by_key(kA)->find_endpoint(uid("x")).has_value());
   EXPECT_NE(before->workload_by_uid(uid("w")), nullptr);
 }
 
@@ -102,7 +104,7 @@ TEST_F(StoreTest, ServiceUpdateKeepsEndpoints) {
   updated.ports = {{81, 0}};
   store_.upsert_service(updated);
   EXPECT_EQ(endpoints(kA), "w");
-  EXPECT_EQ(store_.current()->service_by_key(kA)->ports, (PortMap{{81, 0}}));
+  EXPECT_EQ(store_.current()->service_by_key(kA)->ports().unpack(), (PortMap{{81, 0}}));
 }
 
 TEST_F(StoreTest, OneBatchInAnyOrder) {
@@ -110,8 +112,8 @@ TEST_F(StoreTest, OneBatchInAnyOrder) {
   store_.upsert_service(service("a", {"10.0.0.1"}));
   for (int i = 0; i < 25; ++i) add("late" + std::to_string(i), {{kA, {{80, 8080}}}});
   const auto snapshot = store_.commit();
-  EXPECT_EQ(snapshot->service_by_key(kA)->endpoints.size(), 50U);
-  EXPECT_EQ(snapshot->service_by_vip("", ip("10.0.0.1"), {})->endpoints.size(), 50U);
+  EXPECT_EQ(snapshot->service_by_key(kA)->endpoint_count(), 50U);
+  EXPECT_EQ(snapshot->service_by_vip("", ip("10.0.0.1"), {})->endpoint_count(), 50U);
   EXPECT_TRUE(snapshot->staged_services().empty());
 }
 
@@ -144,7 +146,7 @@ TEST_F(StoreTest, LocalWorkloadsNameTheirServicesOnlyInThePorts) {
   store_.upsert_service(service("a", {}));
   store_.upsert_workload(pod("w", {}), {{kA, {{80, 8080}}}});
   EXPECT_EQ(endpoints(kA), "w");
-  EXPECT_TRUE(store_.current()->workload_by_uid(uid("w"))->services.empty());
+  EXPECT_TRUE(store_.current()->workload_by_uid(uid("w"))->service_count() == 0);
   store_.upsert_workload(pod("w", {}), {{kB, {{80, 8080}}}});
   EXPECT_EQ(endpoints(kA), "");
   EXPECT_EQ(staged(), 1U);
@@ -199,7 +201,7 @@ TEST_F(StoreTest, UnhealthyEndpointsAreKeptAndServedByPolicy) {
   EXPECT_EQ(endpoints(kA), "w(unhealthy)");
   const auto serves = [&] {
     const auto found = store_.commit()->service_by_key(kA);
-    return found->serves(found->endpoints.at(uid("w")));
+    return found->serves(found->find_endpoint(uid("w")).value());
   };
   EXPECT_FALSE(serves());
   target.load_balancer = LoadBalancer{{}, LoadBalancerMode::kStandard, HealthPolicy::kAllowAll};
@@ -278,7 +280,7 @@ TEST(SnapshotTest, EmptyAnswersEverything) {
   EXPECT_TRUE(empty.services_by_host("h").empty());
   EXPECT_TRUE(empty.workloads().empty() && empty.services().empty() && empty.policies().empty());
   EXPECT_TRUE(empty.staged_services().empty());
-  EXPECT_TRUE(empty.policies_for({}, nullptr).empty());
+  EXPECT_TRUE(empty.policies_for(*Workload::make({}), nullptr).empty());
   EXPECT_EQ(empty.version(), 0U);
 }
 

@@ -16,9 +16,9 @@ TEST(WorkloadLookupTest, FindsByUidAndAddress) {
   ASSERT_NE(snapshot->workload_by_uid("cluster1//Pod/ns/a"), nullptr);
   EXPECT_EQ(snapshot->workload_by_uid("cluster1//Pod/ns/a").get(),
             snapshot->peek_workload("cluster1//Pod/ns/a"));
-  EXPECT_EQ(snapshot->workload_by_address("", ip("10.0.0.1"))->name, "a");
-  EXPECT_EQ(snapshot->workload_by_address("", ip("fd00::1"))->name, "a");
-  EXPECT_EQ(snapshot->workload_by_address("", ip("::ffff:10.0.0.1"))->name, "a");
+  EXPECT_EQ(snapshot->workload_by_address("", ip("10.0.0.1"))->name(), "a");
+  EXPECT_EQ(snapshot->workload_by_address("", ip("fd00::1"))->name(), "a");
+  EXPECT_EQ(snapshot->workload_by_address("", ip("::ffff:10.0.0.1"))->name(), "a");
   EXPECT_EQ(snapshot->workload_by_uid("x"), nullptr);
   EXPECT_EQ(snapshot->peek_workload("x"), nullptr);
   EXPECT_EQ(snapshot->workload_by_address("", ip("10.0.0.2")), nullptr);
@@ -65,7 +65,7 @@ TEST(WorkloadLookupTest, OverlappingIpPrefersPods) {
   plain_entry.protocol = Protocol::kTcp;
   const auto found = [&] {
     const auto workload = store.commit()->workload_by_address("", ip("10.0.0.1"));
-    return workload ? workload->name : "";
+    return workload ? workload->name() : "";
   };
 
   store.upsert_workload(pod("hbone-pod", {"10.0.0.1"}), {});
@@ -90,9 +90,9 @@ TEST(WorkloadLookupTest, OfEqualRankTheLastInsertedIsFound) {
   Store store("");
   store.upsert_workload(pod("b", {"10.0.0.1"}), {});
   store.upsert_workload(pod("a", {"10.0.0.1"}), {});
-  EXPECT_EQ(store.commit()->workload_by_address("", ip("10.0.0.1"))->name, "a");
+  EXPECT_EQ(store.commit()->workload_by_address("", ip("10.0.0.1"))->name(), "a");
   store.upsert_workload(pod("b", {"10.0.0.1"}), {});
-  EXPECT_EQ(store.commit()->workload_by_address("", ip("10.0.0.1"))->name, "b");
+  EXPECT_EQ(store.commit()->workload_by_address("", ip("10.0.0.1"))->name(), "b");
 }
 
 TEST(WorkloadLookupTest, AnAddressNamedTwiceCountsOnce) {
@@ -122,7 +122,7 @@ TEST(WorkloadLookupTest, LocalMeansThisNode) {
   store.upsert_workload(here, {});
   store.upsert_workload(there, {});
   auto snapshot = store.commit();
-  EXPECT_EQ(snapshot->local_workload("a", "ns", "default")->name, "a");
+  EXPECT_EQ(snapshot->local_workload("a", "ns", "default")->name(), "a");
   EXPECT_EQ(snapshot->local_workload("b", "ns", "default"), nullptr);
   EXPECT_EQ(snapshot->local_workload("a", "other", "default"), nullptr);
   EXPECT_EQ(snapshot->local_workload("a", "ns", "other"), nullptr);
@@ -149,7 +149,7 @@ TEST(WorkloadLookupTest, ManyOfOneAccountAreToldApartByName) {
   const auto snapshot = store.commit();
   for (int i = 0; i < 100; ++i) {
     const auto name = "pod-" + std::to_string(i);
-    EXPECT_EQ(snapshot->local_workload(name, "ns", "default")->name, name);
+    EXPECT_EQ(snapshot->local_workload(name, "ns", "default")->name(), name);
   }
 }
 
@@ -186,8 +186,8 @@ TEST(WorkloadLookupTest, TablesAreSorted) {
   for (const char* name : {"c", "a", "b"}) store.upsert_workload(pod(name, {}), {});
   const auto all = store.commit()->workloads();
   ASSERT_EQ(all.size(), 3U);
-  EXPECT_EQ(all[0]->name, "a");
-  EXPECT_EQ(all[2]->name, "c");
+  EXPECT_EQ(all[0]->name(), "a");
+  EXPECT_EQ(all[2]->name(), "c");
 }
 
 }  // namespace

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace culvert::state {
+
+// A list of pointers that nearly always has one element, in the space of one pointer. Does not own
+// what they point to.
+template <class T>
+class Few {
+ public:
+  Few() = default;
+  explicit Few(const T* one) : one_(one) {}
+  Few(const Few& other) : one_(other.one_) {
+    if (is_vector()) hold(std::make_unique<Vector>(*vector()));
+  }
+  Few(Few&& other) noexcept : one_(std::exchange(other.one_, nullptr)) {}
+  Few& operator=(Few other) noexcept {
+    std::swap(one_, other.one_);
+    return *this;
+  }
+  ~Few() {
+    if (is_vector()) delete vector();
+  }
+
+  [[nodiscard]] std::span<const T* const> all() const {
+    if (is_vector()) return *vector();
+    return {&one_, one_ == nullptr ? size_t{0} : size_t{1}};
+  }
+  [[nodiscard]] bool empty() const { return one_ == nullptr; }
+  [[nodiscard]] const T& front() const { return *all().front(); }
+  [[nodiscard]] const T& back() const { return *all().back(); }
+
+  void insert(size_t at, const T* element) {
+    if (one_ == nullptr) {
+      one_ = element;
+      return;
+    }
+    Vector elements(all().begin(), all().end());
+    elements.insert(elements.begin() + static_cast<std::ptrdiff_t>(at), element);
+    assign(std::move(elements));
+  }
+  void replace(size_t at, const T* element) {
+    if (is_vector()) {
+      (*vector())[at] = element;
+    } else {
+      one_ = element;
+    }
+  }
+  void erase(const T* element) {
+    Vector elements(all().begin(), all().end());
+    if (std::erase(elements, element) > 0) assign(std::move(elements));
+  }
+
+ private:
+  using Vector = std::vector<const T*>;
+  static constexpr uintptr_t kIsVector = 1;  // in the lowest bit, which is 0 in a pointer to a T
+  static_assert(alignof(T) > 1 && alignof(Vector) > 1);
+
+  [[nodiscard]] bool is_vector() const {
+    return (reinterpret_cast<uintptr_t>(one_) & kIsVector) != 0;
+  }
+  [[nodiscard]] Vector* vector() const {
+    return reinterpret_cast<Vector*>(reinterpret_cast<uintptr_t>(one_) & ~kIsVector);
+  }
+  void hold(std::unique_ptr<Vector> elements) {
+    one_ = reinterpret_cast<const T*>(reinterpret_cast<uintptr_t>(elements.release()) | kIsVector);
+  }
+  void assign(Vector elements) {
+    if (is_vector()) delete vector();
+    one_ = nullptr;
+    if (elements.size() == 1) {
+      one_ = elements.front();
+    } else if (!elements.empty()) {
+      hold(std::make_unique<Vector>(std::move(elements)));
+    }
+  }
+
+  const T* one_ = nullptr;
+};
+
+}  // namespace culvert::state
