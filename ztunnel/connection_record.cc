@@ -4,12 +4,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
+#include <numeric>
 
 namespace culvert::ztunnel {
 namespace {
 
 const log::Target kAccess{"access"};
+
+// ConnectionRecord's texts.
+enum Text : size_t { kHboneAddress, kService, kIdentity, kTexts };
 
 DerivedWorkload derived(const ConnectionFacts& facts) {
   const hbone::Baggage& said = facts.source_baggage;
@@ -50,13 +56,33 @@ std::string log_name(const state::Workload& workload) {
 
 ConnectionRecord::ConnectionRecord(TrafficMetrics& metrics, ConnectionFacts facts, Time started)
     : metrics_(metrics),
-      facts_(std::move(facts)),
-      series_(&open_series(metrics, facts_)),
+      series_(&open_series(metrics, facts)),
       started_(started),
+      source_workload_(std::move(facts.source_workload)),
+      destination_workload_(std::move(facts.destination_workload)),
+      source_(facts.source),
+      destination_(facts.destination),
+      reporter_(facts.reporter),
+      mutual_tls_(facts.mutual_tls),
       received_(series_->received()),
       sent_(series_->sent()) {
+  if (source_workload_ == nullptr && facts.source_baggage != hbone::Baggage())
+    source_baggage_ = std::make_unique<const hbone::Baggage>(std::move(facts.source_baggage));
+  const std::array<std::string, kTexts> texts{
+      std::move(facts.hbone_address), facts.service ? facts.service->hostname : std::string(),
+      mutual_tls_ && facts.source_identity ? facts.source_identity->to_string() : std::string()};
+  texts_.reserve(texts[0].size() + texts[1].size() + texts[2].size());
+  for (size_t i = 0; i < kTexts; ++i) {
+    text_sizes_[i] = static_cast<uint16_t>(std::min<size_t>(texts[i].size(), UINT16_MAX));
+    texts_.append(texts[i], 0, text_sizes_[i]);
+  }
   if (kAccess.enabled(log::Level::kDebug))
     log(log::Level::kDebug, "connection opened", nullptr, false);
+}
+
+std::string_view ConnectionRecord::text(size_t which) const {
+  const size_t begin = std::accumulate(text_sizes_.begin(), text_sizes_.begin() + which, size_t{0});
+  return std::string_view(texts_).substr(begin, text_sizes_[which]);
 }
 
 ConnectionRecord::~ConnectionRecord() { finish(Error(Errc::kDrain)); }
@@ -74,33 +100,30 @@ void ConnectionRecord::log(log::Level level, std::string_view message, const Err
                            bool ended) const {
   std::vector<log::Field> fields;
   fields.reserve(17);
-  fields.push_back(log::bare("src.addr", facts_.source.to_string()));
-  if (const auto& workload = facts_.source_workload; workload != nullptr) {
-    add(fields, "src.workload", log_name(*workload));
-    add(fields, "src.namespace", workload->namespace_());
-  } else {
-    add(fields, "src.workload", facts_.source_baggage.workload_name);
-    add(fields, "src.namespace", facts_.source_baggage.namespace_);
+  fields.push_back(log::bare("src.addr", source_.to_string()));
+  if (source_workload_ != nullptr) {
+    add(fields, "src.workload", log_name(*source_workload_));
+    add(fields, "src.namespace", source_workload_->namespace_());
+  } else if (source_baggage_ != nullptr) {
+    add(fields, "src.workload", source_baggage_->workload_name);
+    add(fields, "src.namespace", source_baggage_->namespace_);
   }
-  if (facts_.mutual_tls && facts_.source_identity)
-    add(fields, "src.identity", facts_.source_identity->to_string());
-  const state::Workload* source_workload = facts_.source_workload.get();
-  if (source_workload != nullptr) {
-    add(fields, "src.cluster", source_workload->cluster_id());
-  } else {
-    add(fields, "src.cluster", facts_.source_baggage.cluster_id);
+  add(fields, "src.identity", text(kIdentity));
+  if (source_workload_ != nullptr)
+    add(fields, "src.cluster", source_workload_->cluster_id());
+  else if (source_baggage_ != nullptr)
+    add(fields, "src.cluster", source_baggage_->cluster_id);
+  fields.push_back(log::bare("dst.addr", destination_.to_string()));
+  if (!text(kHboneAddress).empty())
+    fields.push_back(log::bare("dst.hbone_addr", std::string(text(kHboneAddress))));
+  add(fields, "dst.service", text(kService));
+  if (destination_workload_ != nullptr) {
+    add(fields, "dst.workload", log_name(*destination_workload_));
+    add(fields, "dst.namespace", destination_workload_->namespace_());
+    if (mutual_tls_) add(fields, "dst.identity", destination_workload_->identity().to_string());
+    add(fields, "dst.cluster", destination_workload_->cluster_id());
   }
-  fields.push_back(log::bare("dst.addr", facts_.destination.to_string()));
-  if (!facts_.hbone_address.empty())
-    fields.push_back(log::bare("dst.hbone_addr", facts_.hbone_address));
-  if (facts_.service) add(fields, "dst.service", facts_.service->hostname);
-  if (const auto& workload = facts_.destination_workload; workload != nullptr) {
-    add(fields, "dst.workload", log_name(*workload));
-    add(fields, "dst.namespace", workload->namespace_());
-    if (facts_.mutual_tls) add(fields, "dst.identity", workload->identity().to_string());
-    add(fields, "dst.cluster", workload->cluster_id());
-  }
-  const bool source = facts_.reporter == Reporter::kSource;
+  const bool source = reporter_ == Reporter::kSource;
   add(fields, "direction", source ? "outbound" : "inbound");
   if (ended) {
     // The log speaks from this proxy's side: what it sent towards the other end of the mesh.

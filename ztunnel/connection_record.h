@@ -8,12 +8,16 @@
 #include "common/state/balance.h"
 #include "ztunnel/metrics.h"
 
+#include <array>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace culvert::ztunnel {
 
-// What telemetry says of one user connection. Names as in the access log.
+// What telemetry says of one user connection, when it is known. Names as in the access log.
 struct ConnectionFacts {
   Reporter reporter = Reporter::kSource;
   net::SocketAddress source;
@@ -29,7 +33,7 @@ struct ConnectionFacts {
 
 // Counts and logs one user connection: opened when made, bytes as they flow, closed once at its end
 // with one line in the access log. A record that is destroyed unfinished was cut off by our own
-// shutdown.
+// shutdown. Connections are many and idle: of the facts it keeps no more than that line needs.
 class ConnectionRecord {
  public:
   ConnectionRecord(TrafficMetrics& metrics, ConnectionFacts facts, Time started);
@@ -60,12 +64,20 @@ class ConnectionRecord {
   };
   void log(log::Level level, std::string_view message, const Error* error, bool ended) const;
 
+  [[nodiscard]] std::string_view text(size_t which) const;
+
   TrafficMetrics& metrics_;
-  ConnectionFacts facts_;
   TrafficSeries* series_;
   Time started_;
-  ByteCount received_, sent_;
+  state::WorkloadPtr source_workload_, destination_workload_;  // may be null
+  std::unique_ptr<const hbone::Baggage> source_baggage_;       // null: it said nothing
+  std::string texts_;                                          // of several, one behind the other
+  std::array<uint16_t, 3> text_sizes_{};
+  net::SocketAddress source_, destination_;
+  Reporter reporter_;
+  bool mutual_tls_;
   bool finished_ = false;
+  ByteCount received_, sent_;
 };
 
 // A connection that was refused before anything is known of it: one warning in the access log, no

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "common/net/relay.h"
-#include "common/net/scope.h"
 #include "ztunnel/errors.h"
 #include "ztunnel/open_connections.h"
 
@@ -11,20 +10,15 @@ namespace culvert::ztunnel {
 // abandoned, and the owner resets both sides (ResetIfCut; a stream resets when destroyed). Returns
 // why it ended.
 template <class AnyRelay>
-net::Task<Error> run_guarded(AnyRelay& relay, OpenConnections::Entry& entry,
-                             net::Reactor& reactor) {
-  const auto carry = [](AnyRelay& work, std::optional<Error>& result,
-                        net::Event& ended) -> net::Task<> {
-    auto outcome = co_await work.run();
-    result = std::move(outcome.error);
-    ended.wake_all();
-  };
-  std::optional<Error> result;
-  net::Scope scope(reactor);
-  scope.spawn(carry(relay, result, entry.changed()));
-  while (!result && !entry.revoked()) co_await entry.changed().wait();
-  if (!result) co_return Error(Errc::kPolicyChange);
-  co_return std::move(*result);
+net::Task<Error> run_guarded(AnyRelay& relay, OpenConnections::Entry& entry) {
+  struct Guard {
+    OpenConnections::Entry& entry;
+    ~Guard() { entry.abandon_when_revoked(nullptr); }
+  } const guard{entry};
+  entry.abandon_when_revoked(&relay);
+  auto outcome = co_await relay.run();
+  if (entry.revoked()) co_return Error(Errc::kPolicyChange);
+  co_return std::move(outcome.error);
 }
 
 }  // namespace culvert::ztunnel

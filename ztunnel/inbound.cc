@@ -118,51 +118,72 @@ void accept_stream(hbone::Stream& stream, const state::Workload& local, bool bag
   stream.respond(fields, false);
 }
 
-net::Task<> serve_stream(PodProxy& proxy, const TunnelInfo& tunnel,
-                         std::unique_ptr<hbone::Stream> stream, const tls::Peer& peer) {
+// What is open of an incoming connection; it has no more than it needs, as most are idle.
+struct Incoming {
+  Incoming(PodProxy& proxy, ConnectionEnds ends, ConnectionFacts facts, Time started)
+      : entry(proxy.connections(), true, std::move(ends)),
+        record(proxy.worker().traffic, std::move(facts), started) {}
+
+  OpenConnections::Entry entry;
+  ConnectionRecord record;
+  std::unique_ptr<hbone::Stream> stream;
+  std::unique_ptr<net::Socket> socket;  // the application's
+  std::vector<uint8_t> prefix;          // for it: a PROXY header
+};
+
+// Null: it was refused, and the peer and the log were told.
+CULVERT_OWN_FRAME net::Task<std::unique_ptr<Incoming>> open_incoming(
+    PodProxy& proxy, const TunnelInfo& tunnel, std::unique_ptr<hbone::Stream> stream,
+    const tls::Peer& peer) {
   Worker& worker = proxy.worker();
   const Time started = Clock::now();
   const auto head = co_await stream->head(started + kHeadTimeout);
-  if (!head) co_return;
+  if (!head) co_return nullptr;
   const auto request = co_await check_request(proxy, tunnel, **head, peer);
   if (!request) {
     log_early_deny(Reporter::kDestination, tunnel.client, tunnel.local, request.error().error);
-    co_return answer(*stream, request.error().status);
+    answer(*stream, request.error().status);
+    co_return nullptr;
   }
-  ConnectionFacts facts = facts_of(proxy, tunnel, *request, **head, peer);
-  const auto forwarded_host = hbone::parse_forwarded_host(**head);
-  OpenConnections::Entry entry(proxy.connections(), true,
-                               {.src = tunnel.client.to_string(),
-                                .original_dst = forwarded_host.value_or(""),
-                                .actual_dst = request->target.dial.to_string(),
-                                .protocol = "HBONE",
-                                .has_original_dst = forwarded_host.has_value()});
-  ConnectionRecord record(worker.traffic, std::move(facts), started);
+  const ConnectionEnds ends{.client = tunnel.client,
+                            .dialled = request->target.dial,
+                            .original = std::nullopt,
+                            .original_host = hbone::parse_forwarded_host(**head),
+                            .tunnelled = true};
+  auto connection = std::make_unique<Incoming>(
+      proxy, ends, facts_of(proxy, tunnel, *request, **head, peer), started);
+  const auto refuse = [&](int status, const Error& error) {
+    answer(*stream, status);
+    connection->record.finish(error);
+    return nullptr;
+  };
   // Registered before the first check, so that no policy change can fall between the two.
-  entry.guard(request->connection);
-  const auto decision = proxy.decide(*request->local, request->connection);
-  if (!decision.allowed()) {
-    answer(*stream, 401);
-    co_return record.finish(Error(Errc::kPolicyRejection, decision.reason()));
-  }
+  connection->entry.guard(peer.identity ? &*peer.identity : nullptr);
+  const auto decision = proxy.decide(*request->local, connection->entry.connection());
+  if (!decision.allowed()) co_return refuse(401, Error(Errc::kPolicyRejection, decision.reason()));
   auto socket = co_await dial_application(proxy, tunnel, request->target);
-  if (!socket) {
-    answer(*stream, 503);
-    co_return record.finish(Error(Errc::kConnectionFailed, socket.error().message()));
-  }
-  if (entry.revoked()) {
-    answer(*stream, 401);
-    co_return record.finish(Error(Errc::kPolicyChange));
-  }
+  if (!socket) co_return refuse(503, Error(Errc::kConnectionFailed, socket.error().message()));
+  if (connection->entry.revoked()) co_return refuse(401, Error(Errc::kPolicyChange));
   accept_stream(*stream, *request->local, worker.config.mesh.baggage);
-  ResetIfCut guard(**socket);
-  hbone::Relay relay(*stream, **socket, worker.buffers.input_bytes(), record.sent(),
-                     record.received());
+  stream->drop_head();
+  connection->stream = std::move(stream);
+  connection->socket = std::move(*socket);
   if (request->target.proxy_protocol && request->target.tunnel_target)
-    relay.prepend(proxy_header(tunnel.client, *request->target.tunnel_target, peer.identity));
-  const Error error = co_await run_guarded(relay, entry, worker.reactor);
+    connection->prefix = proxy_header(tunnel.client, *request->target.tunnel_target, peer.identity);
+  co_return connection;
+}
+
+net::Task<> serve_stream(PodProxy& proxy, const TunnelInfo& tunnel,
+                         std::unique_ptr<hbone::Stream> stream, const tls::Peer& peer) {
+  const auto connection = co_await open_incoming(proxy, tunnel, std::move(stream), peer);
+  if (connection == nullptr) co_return;
+  ResetIfCut guard(*connection->socket);
+  hbone::Relay relay(*connection->stream, *connection->socket, proxy.worker().buffers.input_bytes(),
+                     connection->record.sent(), connection->record.received());
+  if (!connection->prefix.empty()) relay.prepend(connection->prefix);
+  const Error error = co_await run_guarded(relay, connection->entry);
   if (error.code != Errc::kPolicyChange) guard.ended();
-  record.finish(error);
+  connection->record.finish(error);
 }
 
 }  // namespace

@@ -10,26 +10,52 @@ const log::Target kManagerLog{"proxy::connection_manager"};
 
 }  // namespace
 
-OpenConnections::Entry::Entry(OpenConnections& owner, bool inbound, ConnectionInfo info)
-    : info_(std::move(info)), changed_(owner.reactor_) {
+OpenConnections::Entry::Entry(OpenConnections& owner, bool inbound, ConnectionEnds ends)
+    : ends_(std::move(ends)) {
   (inbound ? owner.inbound_ : owner.outbound_).push_back(*this);
+}
+
+void OpenConnections::Entry::guard(const state::Identity* identity) {
+  identity_ = identity;
+  guarded_ = true;
+}
+
+authz::Connection OpenConnections::Entry::connection() const {
+  authz::Connection connection{
+      .source_identity = std::nullopt, .source = ends_.client, .destination = ends_.dialled};
+  if (identity_ != nullptr) connection.source_identity = *identity_;
+  return connection;
+}
+
+ConnectionInfo OpenConnections::Entry::info() const {
+  ConnectionInfo info{.src = ends_.client.to_string(),
+                      .original_dst = ends_.original_host.value_or(""),
+                      .actual_dst = ends_.dialled.to_string(),
+                      .protocol = ends_.tunnelled ? "HBONE" : "TCP",
+                      .has_original_dst = ends_.original || ends_.original_host};
+  if (ends_.original) info.original_dst = ends_.original->to_string();
+  return info;
+}
+
+void OpenConnections::Entry::revoke() {
+  revoked_ = true;
+  if (relay_ != nullptr) relay_->abandon();
 }
 
 std::vector<ConnectionInfo> OpenConnections::list(const List& entries) {
   std::vector<ConnectionInfo> all;
-  for (const Entry& entry : entries) all.push_back(entry.info_);
+  for (const Entry& entry : entries) all.push_back(entry.info());
   return all;
 }
 
 void OpenConnections::check_policies(const state::Snapshot& mesh, const state::Workload& local) {
   for (Entry& entry : inbound_) {
     if (!entry.guarded_ || entry.revoked_) continue;
-    if (ztunnel::check_policies(mesh, local, *entry.guarded_, policy_level_).allowed()) continue;
+    if (ztunnel::check_policies(mesh, local, entry.connection(), policy_level_).allowed()) continue;
     kManagerLog.info(
         "connection {}->{} ({}) closed because it's no longer allowed after a policy update",
-        entry.info_.src, entry.info_.actual_dst, uid_);
-    entry.revoked_ = true;
-    entry.changed_.wake_all();
+        entry.ends_.client.to_string(), entry.ends_.dialled.to_string(), uid_);
+    entry.revoke();
   }
 }
 

@@ -2,13 +2,12 @@
 
 #include "common/authz/evaluate.h"
 #include "common/base/log.h"
-#include "common/net/event.h"
+#include "common/net/relay.h"
 #include "common/state/snapshot.h"
 #include "ztunnel/mesh_view.h"
 
 #include <boost/intrusive/list.hpp>
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,36 +20,51 @@ struct ConnectionInfo {
   bool has_original_dst = false;
 };
 
+// Who is connected to whom, as it is kept while a connection is open.
+struct ConnectionEnds {
+  net::SocketAddress client;
+  net::SocketAddress dialled;
+  std::optional<net::SocketAddress> original;  // what the client dialled; outgoing
+  std::optional<std::string> original_host;    // incoming: what it named, if it did
+  bool tunnelled = false;
+};
+
 // The open user connections of one pod on one worker: shown by the admin server, and incoming ones
 // checked again whenever policies change.
 class OpenConnections {
  public:
-  // Links a connection while it lives; a member of its coroutine's frame.
+  // Links a connection while it lives; a part of whatever carries it.
   class Entry : public boost::intrusive::list_base_hook<
                     boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
    public:
-    Entry(OpenConnections& owner, bool inbound, ConnectionInfo info);
+    Entry(OpenConnections& owner, bool inbound, ConnectionEnds ends);
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
 
-    // Incoming: what policies look at. From now on the connection is checked at every change.
-    void guard(authz::Connection connection) { guarded_ = std::move(connection); }
+    // Incoming: from now on the connection is checked at every policy change. `identity`: the TLS
+    // peer's, null for plaintext; outlives the entry.
+    void guard(const state::Identity* identity);
     // A policy change closed it: the owner ends the connection.
     [[nodiscard]] bool revoked() const { return revoked_; }
-    // Woken when revoked() turns true; the owner may also wake it for its own ends.
-    [[nodiscard]] net::Event& changed() { return changed_; }
+    // Abandoned when revoked() turns true; nullptr: nothing is.
+    void abandon_when_revoked(net::Abandonable* relay) { relay_ = relay; }
+    // What policies look at.
+    [[nodiscard]] authz::Connection connection() const;
 
    private:
     friend class OpenConnections;
-    ConnectionInfo info_;
-    std::optional<authz::Connection> guarded_;
-    bool revoked_ = false;
-    net::Event changed_;
+    [[nodiscard]] ConnectionInfo info() const;
+    void revoke();
+
+    const ConnectionEnds ends_;
+    const state::Identity* identity_ = nullptr;
+    net::Abandonable* relay_ = nullptr;
+    bool guarded_ = false, revoked_ = false;
   };
 
   // `policy_level`: at which level decisions are logged, see check_policies().
-  OpenConnections(net::Reactor& reactor, std::string uid, log::Level policy_level)
-      : reactor_(reactor), uid_(std::move(uid)), policy_level_(policy_level) {}
+  OpenConnections(std::string uid, log::Level policy_level)
+      : uid_(std::move(uid)), policy_level_(policy_level) {}
 
   // Evaluates every guarded connection against `mesh`; `local`: the pod's workload as it is now.
   void check_policies(const state::Snapshot& mesh, const state::Workload& local);
@@ -61,7 +75,6 @@ class OpenConnections {
   using List = boost::intrusive::list<Entry, boost::intrusive::constant_time_size<false>>;
   static std::vector<ConnectionInfo> list(const List& entries);
 
-  net::Reactor& reactor_;
   std::string uid_;
   log::Level policy_level_;
   List inbound_, outbound_;

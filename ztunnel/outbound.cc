@@ -19,24 +19,28 @@ constexpr auto kConnectTimeout = std::chrono::seconds(10);
 // shorter limit.
 constexpr auto kTunnelTimeout = std::chrono::seconds(60);
 
-Error outcome_error(net::RelayOutcome outcome) { return std::move(outcome.error); }
+// What is open of an outgoing connection; it has no more than it needs, as most are idle.
+struct Outgoing {
+  Outgoing(PodProxy& proxy, ConnectionEnds ends, ConnectionFacts facts, Time started)
+      : entry(proxy.connections(), false, std::move(ends)),
+        record(proxy.worker().traffic, std::move(facts), started) {}
 
-net::Task<Error> carry_plain(PodProxy& proxy, net::Fd accepted, const Route& route,
-                             ConnectionRecord& record) {
-  Worker& worker = proxy.worker();
-  auto fd = proxy.settings().sockets.dial(route.dial.ip, std::nullopt);
+  const OpenConnections::Entry entry;
+  ConnectionRecord record;
+  std::unique_ptr<net::Socket> client;
+  std::unique_ptr<hbone::Stream> stream;  // through a tunnel,
+  std::unique_ptr<net::Socket> server;    // or directly
+};
+
+CULVERT_OWN_FRAME net::Task<Result<>> connect_plain(PodProxy& proxy, net::SocketAddress address,
+                                                    Outgoing& connection) {
+  auto fd = proxy.settings().sockets.dial(address.ip, std::nullopt);
   if (!fd) co_return fd.error();
-  auto server = co_await net::Socket::connect(worker.reactor, std::move(*fd), route.dial,
+  auto server = co_await net::Socket::connect(proxy.worker().reactor, std::move(*fd), address,
                                               Clock::now() + kConnectTimeout);
   if (!server) co_return Error(server.error().code, "io error");
-  net::Socket client(worker.reactor, std::move(accepted));
-  ResetIfCut client_guard(client), server_guard(**server);
-  net::Relay relay(client, **server, worker.buffers.input_bytes(), record.received(),
-                   record.sent());
-  auto outcome = co_await relay.run();
-  client_guard.ended();
-  server_guard.ended();
-  co_return outcome_error(std::move(outcome));
+  connection.server = std::move(*server);
+  co_return Result<>{};
 }
 
 hbone::ConnectRequest connect_request(const Route& route, const state::Workload& source,
@@ -50,46 +54,48 @@ hbone::ConnectRequest connect_request(const Route& route, const state::Workload&
       .origin_network = {}};
 }
 
-net::Task<Error> carry_tunnelled(PodProxy& proxy, net::Fd accepted, const Route& route,
-                                 const state::Workload& source, net::SocketAddress client_address,
-                                 ConnectionRecord& record) {
-  Worker& worker = proxy.worker();
-  const auto request = connect_request(route, source, client_address, *worker.random);
+CULVERT_OWN_FRAME net::Task<Result<>> connect_tunnelled(PodProxy& proxy, const Route& route,
+                                                        const state::Workload& source,
+                                                        net::SocketAddress client,
+                                                        Outgoing& connection) {
+  const auto request = connect_request(route, source, client, *proxy.worker().random);
   hbone::TunnelKey key{.source = source.identity(),
                        .destination = route.identities,
                        .address = route.dial,
-                       .client = client_address.ip};
+                       .client = client.ip};
   auto connected = co_await proxy.pool().connect(std::move(key), hbone::to_fields(request),
                                                  Clock::now() + kTunnelTimeout);
   if (!connected) co_return connected.error();
-  net::Socket client(worker.reactor, std::move(accepted));
-  ResetIfCut client_guard(client);
-  hbone::Relay relay(*connected->stream, client, worker.buffers.input_bytes(), record.received(),
-                     record.sent());
-  auto outcome = co_await relay.run();
-  client_guard.ended();
-  co_return outcome_error(std::move(outcome));
+  connection.stream = std::move(connected->stream);
+  connection.stream->drop_head();
+  co_return Result<>{};
 }
 
-ConnectionInfo describe(const net::SocketAddress& client, const net::SocketAddress& target,
-                        const Route& route) {
+ConnectionFacts facts_of(const net::SocketAddress& client, const state::WorkloadPtr& source,
+                         const Route& route) {
   const bool tunnelled = route.transport == Route::Transport::kHbone;
-  return {.src = client.to_string(),
-          .original_dst = target.to_string(),
-          .actual_dst = route.dial.to_string(),
-          .protocol = tunnelled ? "HBONE" : "TCP",
-          .has_original_dst = true};
+  ConnectionFacts facts{.reporter = Reporter::kSource,
+                        .source = client,
+                        .destination = route.dial,
+                        .hbone_address = route.authority,
+                        .source_workload = source,
+                        .destination_workload = route.destination,
+                        .service = route.service,
+                        .mutual_tls = tunnelled};
+  if (tunnelled) facts.source_identity = source->identity();
+  return facts;
 }
 
-}  // namespace
-
-net::Task<> serve_outbound(PodProxy& proxy, net::Fd accepted, net::SocketAddress client) {
+// Null: it was refused or failed, and that was said.
+CULVERT_OWN_FRAME net::Task<std::unique_ptr<Outgoing>> open_outgoing(PodProxy& proxy,
+                                                                     net::Fd accepted,
+                                                                     net::SocketAddress client) {
   Worker& worker = proxy.worker();
   const Time started = Clock::now();
-  const SocketGauge open(worker.traffic, Reporter::kSource);
   const net::SocketAddress target = net::original_destination(accepted.get());
   const auto deny = [&](const Error& error) {
     log_early_deny(Reporter::kSource, client, target, error);
+    return nullptr;
   };
   // Nothing redirected goes to our own ports on loopback; who does so talks to us, and would for
   // ever.
@@ -109,21 +115,52 @@ net::Task<> serve_outbound(PodProxy& proxy, net::Fd accepted, net::SocketAddress
   if (!route) co_return deny(route.error());
 
   const bool tunnelled = route->transport == Route::Transport::kHbone;
-  ConnectionFacts facts{.reporter = Reporter::kSource,
-                        .source = client,
-                        .destination = route->dial,
-                        .hbone_address = route->authority,
-                        .source_workload = *source,
-                        .destination_workload = route->destination,
-                        .service = route->service,
-                        .mutual_tls = tunnelled};
-  if (tunnelled) facts.source_identity = (*source)->identity();
-  const OpenConnections::Entry entry(proxy.connections(), false, describe(client, target, *route));
-  ConnectionRecord record(worker.traffic, std::move(facts), started);
-  Error error = tunnelled ? co_await carry_tunnelled(proxy, std::move(accepted), *route, **source,
-                                                     client, record)
-                          : co_await carry_plain(proxy, std::move(accepted), *route, record);
-  record.finish(error);
+  const ConnectionEnds ends{.client = client,
+                            .dialled = route->dial,
+                            .original = target,
+                            .original_host = std::nullopt,
+                            .tunnelled = tunnelled};
+  auto connection =
+      std::make_unique<Outgoing>(proxy, ends, facts_of(client, *source, *route), started);
+  const auto connected =
+      tunnelled ? co_await connect_tunnelled(proxy, *route, **source, client, *connection)
+                : co_await connect_plain(proxy, route->dial, *connection);
+  if (!connected) {
+    connection->record.finish(connected.error());
+    co_return nullptr;
+  }
+  connection->client = std::make_unique<net::Socket>(worker.reactor, std::move(accepted));
+  co_return connection;
+}
+
+CULVERT_OWN_FRAME net::Task<> carry_plain(Worker& worker, Outgoing& connection) {
+  ResetIfCut client(*connection.client), server(*connection.server);
+  net::Relay relay(*connection.client, *connection.server, worker.buffers.input_bytes(),
+                   worker.pipes, connection.record.received(), connection.record.sent());
+  const auto outcome = co_await relay.run();
+  client.ended();
+  server.ended();
+  connection.record.finish(outcome.error);
+}
+
+CULVERT_OWN_FRAME net::Task<> carry_tunnelled(Worker& worker, Outgoing& connection) {
+  ResetIfCut client(*connection.client);
+  hbone::Relay relay(*connection.stream, *connection.client, worker.buffers.input_bytes(),
+                     connection.record.received(), connection.record.sent());
+  const auto outcome = co_await relay.run();
+  client.ended();
+  connection.record.finish(outcome.error);
+}
+
+}  // namespace
+
+net::Task<> serve_outbound(PodProxy& proxy, net::Fd accepted, net::SocketAddress client) {
+  const SocketGauge open(proxy.worker().traffic, Reporter::kSource);
+  const auto connection = co_await open_outgoing(proxy, std::move(accepted), client);
+  if (connection == nullptr) co_return;
+  Worker& worker = proxy.worker();
+  co_await (connection->stream ? carry_tunnelled(worker, *connection)
+                               : carry_plain(worker, *connection));
 }
 
 }  // namespace culvert::ztunnel

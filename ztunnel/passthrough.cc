@@ -39,16 +39,10 @@ net::Task<> serve_passthrough(PodProxy& proxy, net::Fd accepted, net::SocketAddr
       .source_workload = mesh->workload_by_address(worker.config.mesh.network, client.ip),
       .destination_workload = *local,
       .service = guess_inbound_service(services, std::nullopt, target.port, **local)};
-  OpenConnections::Entry entry(proxy.connections(), true,
-                               {.src = client.to_string(),
-                                .original_dst = {},
-                                .actual_dst = target.to_string(),
-                                .protocol = "TCP"});
+  OpenConnections::Entry entry(proxy.connections(), true, {.client = client, .dialled = target});
   ConnectionRecord record(worker.traffic, std::move(facts), started);
-  const authz::Connection connection{
-      .source_identity = std::nullopt, .source = client, .destination = target};
-  entry.guard(connection);
-  const auto decision = proxy.decide(**local, connection);
+  entry.guard(nullptr);
+  const auto decision = proxy.decide(**local, entry.connection());
   if (!decision.allowed())
     co_return record.finish(Error(Errc::kPolicyRejection, decision.reason()));
 
@@ -60,9 +54,9 @@ net::Task<> serve_passthrough(PodProxy& proxy, net::Fd accepted, net::SocketAddr
   if (entry.revoked()) co_return record.finish(Error(Errc::kPolicyChange));
   net::Socket socket(worker.reactor, std::move(accepted));
   ResetIfCut client_guard(socket), server_guard(**server);
-  net::Relay relay(socket, **server, worker.buffers.input_bytes(), record.received(),
+  net::Relay relay(socket, **server, worker.buffers.input_bytes(), worker.pipes, record.received(),
                    record.sent());
-  const Error error = co_await run_guarded(relay, entry, worker.reactor);
+  const Error error = co_await run_guarded(relay, entry);
   if (error.code != Errc::kPolicyChange) {
     client_guard.ended();
     server_guard.ended();

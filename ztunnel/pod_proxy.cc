@@ -41,7 +41,7 @@ PodProxy::PodProxy(Worker& worker, Settings settings, Listeners listeners)
       settings_(std::move(settings)),
       inbound_transparent_(listeners.inbound_transparent),
       plaintext_transparent_(listeners.plaintext_transparent),
-      connections_(worker.reactor, settings_.uid, policy_level(worker.config)),
+      connections_(settings_.uid, policy_level(worker.config)),
       pool_(worker.reactor, pool_options(worker.config), worker.buffers,
             [this](hbone::TunnelKey key) { return dial(std::move(key)); }),
       accepted_(worker.reactor),

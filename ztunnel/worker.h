@@ -42,6 +42,7 @@ class Worker {
   Credentials credentials;
   tls::Context tls;
   h2::Buffers buffers;
+  net::PipePool pipes;
   TrafficMetrics traffic;
   std::unique_ptr<state::Random> random;
   // By an id that App gives, as one pod may have an old proxy draining beside its new one.

@@ -36,6 +36,14 @@ net::Task<net::RelayOutcome> Relay::run() {
   co_return net::RelayOutcome{std::move(error_)};
 }
 
+void Relay::abandon() {
+  socket_.observe(nullptr);
+  stream_.attach(nullptr);
+  peer_stopped_ = false;
+  done_ = true;
+  finished_.wake_all();
+}
+
 void Relay::on_ready() {
   if (want_read_ && socket_.readable()) {
     want_read_ = false;

@@ -12,7 +12,9 @@ namespace culvert::hbone {
 //   the stream keeps what does not fit.
 // FIN ↔ END_STREAM, after every byte before it. A reset on one side becomes a reset on the other
 // (RFC 9113 section 8.5: CONNECT_ERROR; any RST_STREAM or a lost tunnel resets the socket).
-class Relay final : private net::Socket::Observer, private Stream::Observer {
+class Relay final : public net::Abandonable,
+                    private net::Socket::Observer,
+                    private Stream::Observer {
  public:
   // `scratch`: the worker's. References outlive the relay.
   Relay(Stream& stream, net::Socket& socket, MutableBytes scratch, net::Meter& to_stream,
@@ -25,6 +27,7 @@ class Relay final : private net::Socket::Observer, private Stream::Observer {
   void prepend(Bytes bytes);
   // Returns when both directions have ended. Destroying the task abandons the copy.
   net::Task<net::RelayOutcome> run();
+  void abandon() override;
 
  private:
   void on_ready() override;

@@ -50,6 +50,8 @@ class Stream final : private h2::TunnelStream {
 
   // The peer's head, when it has come. Errors: kStreamReset, kRefused, kConnectionLost, kTimedOut.
   net::Task<Result<const h2::Head*>> head(Time deadline);
+  // It will not be asked for again: its memory goes. Pointers to it are invalid from now on.
+  void drop_head() { head_.emplace(); }
   // Server: answers. With `end` no data follows and the input that may still come is refused.
   void respond(std::span<const h2::Field> fields, bool end);
 

@@ -15,9 +15,10 @@ bool is_disconnect(int errno_value) {
   return errno_value == ECONNRESET || errno_value == EPIPE || errno_value == ENOTCONN;
 }
 
-Relay::Relay(Socket& client, Socket& server, MutableBytes scratch, Meter& to_server,
-             Meter& to_client)
+Relay::Relay(Socket& client, Socket& server, MutableBytes scratch, PipePool& pipes,
+             Meter& to_server, Meter& to_client)
     : scratch_(scratch),
+      pipes_(pipes),
       to_server_{.from = client, .to = server, .meter = to_server},
       to_client_{.from = server, .to = client, .meter = to_client},
       done_(client.reactor()) {}
@@ -31,7 +32,8 @@ Task<RelayOutcome> Relay::run() {
   to_server_.from.observe(this);
   to_server_.to.observe(this);
   pump();
-  while (!to_server_.done || !to_client_.done) co_await done_.wait();
+  while (!abandoned_ && (!to_server_.done || !to_client_.done)) co_await done_.wait();
+  if (abandoned_) co_return RelayOutcome{};
   // A side that still sends, while nobody takes it, must not lose what it was sent.
   for (Direction* direction : {&to_server_, &to_client_}) {
     if (!direction->write_failed || direction->read_ended) continue;
@@ -39,6 +41,12 @@ Task<RelayOutcome> Relay::run() {
     co_await linger(direction->from, scratch_, Clock::now() + std::chrono::minutes(1));
   }
   co_return RelayOutcome{std::move(error_)};
+}
+
+void Relay::abandon() {
+  abandoned_ = true;
+  to_server_.done = to_client_.done = true;
+  done_.wake_all();
 }
 
 void Relay::pump() {
@@ -54,8 +62,7 @@ bool Relay::move(Direction& direction) {
     const size_t before = queued.size();
     const IoResult sent = direction.to.send(queued);
     if (sent.status == IoResult::Status::kError) {
-      direction.write_failed = true;
-      if (!is_disconnect(sent.error)) error_ = system_error(sent.error, "send");
+      lost(direction, sent.error);
       direction.pending.clear();
     } else {
       direction.pending.consume(sent.bytes);
@@ -65,31 +72,66 @@ bool Relay::move(Direction& direction) {
   }
   for (int chunk = 0; direction.pending.empty() && !direction.read_ended && !direction.write_failed;
        ++chunk) {
+    if (direction.moved >= kSpliceAfter) return splice(direction);
     if (!direction.from.readable()) return false;
     if (chunk == kChunksPerTurn) return true;
     const IoResult got = direction.from.recv(scratch_);
     if (got.status == IoResult::Status::kWouldBlock) continue;
-    if (got.done()) {
+    if (got.done())
       write(direction, scratch_.first(got.bytes));
-      continue;
-    }
-    direction.read_ended = true;
-    direction.reset = got.status == IoResult::Status::kError;
-    if (direction.reset && !is_disconnect(got.error)) error_ = system_error(got.error, "receive");
+    else
+      take_end(direction, got);
   }
   if (direction.pending.empty()) finish(direction);
   return false;
 }
 
+// As move(), once it is worth a pipe. The pipe is the worker's again as soon as it is empty.
+bool Relay::splice(Direction& direction) {
+  auto& pipe = direction.pipe;
+  if (pipe == nullptr) pipe = pipes_.take();
+  if (pipe == nullptr) {
+    direction.moved = 0;  // none is to be had: copy for a while
+    return true;
+  }
+  bool more = false;
+  for (int chunk = 0; !direction.write_failed; ++chunk) {
+    if (pipe->held() > 0) {
+      if (!direction.to.writable()) return false;
+      const IoResult sent = direction.to.send(*pipe);
+      if (sent.status == IoResult::Status::kError) lost(direction, sent.error);
+      direction.meter.add(sent.bytes);
+      continue;
+    }
+    if (direction.read_ended || !direction.from.readable()) break;
+    if (more = chunk >= kChunksPerTurn; more) break;
+    const IoResult got = direction.from.recv(*pipe);
+    if (got.status == IoResult::Status::kWouldBlock || got.done()) continue;
+    take_end(direction, got);
+  }
+  pipes_.give(std::move(pipe));
+  if (direction.read_ended || direction.write_failed) finish(direction);
+  return more;
+}
+
+void Relay::take_end(Direction& direction, const IoResult& result) {
+  direction.read_ended = true;
+  direction.reset = result.status == IoResult::Status::kError;
+  if (direction.reset && !is_disconnect(result.error))
+    error_ = system_error(result.error, "receive");
+}
+
+// Nobody takes this direction any more. The other one still has its end to reach.
+void Relay::lost(Direction& direction, int error) {
+  direction.write_failed = true;
+  if (!is_disconnect(error)) error_ = system_error(error, "send");
+}
+
 void Relay::write(Direction& direction, Bytes bytes) {
   const IoResult sent = direction.to.send(bytes);
-  if (sent.status == IoResult::Status::kError) {
-    // Nobody takes this direction any more. The other one still has its end to reach.
-    direction.write_failed = true;
-    if (!is_disconnect(sent.error)) error_ = system_error(sent.error, "send");
-    return;
-  }
+  if (sent.status == IoResult::Status::kError) return lost(direction, sent.error);
   direction.meter.add(sent.bytes);
+  direction.moved += bytes.size();
   direction.pending.append(bytes.subspan(sent.bytes));
 }
 

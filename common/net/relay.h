@@ -3,10 +3,12 @@
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/net/event.h"
+#include "common/net/pipe.h"
 #include "common/net/socket.h"
 #include "common/net/task.h"
 
 #include <cstdint>
+#include <memory>
 
 namespace culvert::net {
 
@@ -26,6 +28,15 @@ struct RelayOutcome {
   [[nodiscard]] bool ok() const { return !error.code; }
 };
 
+// A relay that can be ended from outside: run() returns soon, with both sides left as they are.
+class Abandonable {
+ public:
+  virtual void abandon() = 0;
+
+ protected:
+  ~Abandonable() = default;
+};
+
 // True for errors that only say the peer went away.
 bool is_disconnect(int errno_value);
 
@@ -36,24 +47,32 @@ bool is_disconnect(int errno_value);
 //
 // A state machine, not coroutines per direction: per chunk one recv into the worker's scratch
 // buffer and one send; only what a socket could not take is kept, and that stops reading from the
-// other.
-class Relay final : private Socket::Observer, private TurnHook {
+// other. A direction that has carried kSpliceAfter goes on through a pipe, without copies
+// (splice(2)).
+class Relay final : public Abandonable, private Socket::Observer, private TurnHook {
  public:
-  // `scratch`: the worker's, used only within one call. References must outlive the relay.
-  Relay(Socket& client, Socket& server, MutableBytes scratch, Meter& to_server, Meter& to_client);
+  static constexpr uint64_t kSpliceAfter = 1024 * 1024;
+
+  // `scratch` and `pipes`: the worker's, used only within one call. References must outlive the
+  // relay.
+  Relay(Socket& client, Socket& server, MutableBytes scratch, PipePool& pipes, Meter& to_server,
+        Meter& to_client);
   ~Relay();
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
 
   // Returns when both directions have ended. Destroying the task abandons the copy.
   Task<RelayOutcome> run();
+  void abandon() override;
 
  private:
   struct Direction {
     Socket& from;
     Socket& to;
     Meter& meter;
-    ByteQueue pending;        // read, not yet taken by `to`
+    ByteQueue pending;           // read, not yet taken by `to`
+    std::unique_ptr<Pipe> pipe;  // likewise
+    uint64_t moved = 0;
     bool read_ended = false;  // FIN or reset seen on `from`
     bool reset = false;       // it was a reset
     bool write_failed = false;
@@ -63,11 +82,16 @@ class Relay final : private Socket::Observer, private TurnHook {
   void on_turn() override { pump(); }
   void pump();
   bool move(Direction& direction);  // true: has more to do now, but let others go first
+  bool splice(Direction& direction);
+  void take_end(Direction& direction, const IoResult& result);
+  void lost(Direction& direction, int error);
   void write(Direction& direction, Bytes bytes);
   void finish(Direction& direction);
 
   MutableBytes scratch_;
+  PipePool& pipes_;
   Direction to_server_, to_client_;
+  bool abandoned_ = false;
   Event done_;
   Error error_;
 };

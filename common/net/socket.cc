@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <numeric>
 #include <system_error>
@@ -107,6 +108,17 @@ IoResult Socket::send(std::span<const iovec> from) {
   message.msg_iov = const_cast<iovec*>(from.data());
   message.msg_iovlen = from.size();
   return after_send(::sendmsg(fd_.get(), &message, MSG_NOSIGNAL), total(from));
+}
+
+IoResult Socket::recv(Pipe& to) {
+  // A short transfer does not mean that there is no more: the pipe has room for so many pages.
+  const ssize_t n = to.fill(fd_.get());
+  return after_recv(n, static_cast<size_t>(std::max<ssize_t>(n, 0)));
+}
+
+IoResult Socket::send(Pipe& from) {
+  const ssize_t n = from.drain(fd_.get());
+  return after_send(n, static_cast<size_t>(std::max<ssize_t>(n, 0)));
 }
 
 void Socket::finish_output() {

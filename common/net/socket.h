@@ -4,6 +4,7 @@
 #include "common/net/byte_stream.h"
 #include "common/net/event.h"
 #include "common/net/fd.h"
+#include "common/net/pipe.h"
 
 #include <sys/uio.h>
 
@@ -61,6 +62,9 @@ class Socket final : public ByteStream, private Watch {
   IoResult recv(std::span<const iovec> to);
   IoResult send(Bytes from);
   IoResult send(std::span<const iovec> from);
+  // From and to a pipe; the pipe is empty before the one and holds something before the other.
+  IoResult recv(Pipe& to);
+  IoResult send(Pipe& from);
   // FIN after what was sent.
   void finish_output();
   // Sends a reset now and gives up both directions; what was not sent yet is lost.

@@ -17,6 +17,11 @@ namespace culvert::net {
 template <class T = void>
 class Task;
 
+// Before a coroutine whose memory is to be its own, gone when it has returned. Otherwise the
+// compiler may make it a part of its caller's frame, which then is as large as both for as long as
+// either lives: wrong where something brief and large is followed by something long and small.
+#define CULVERT_OWN_FRAME [[gnu::noinline]]
+
 namespace detail {
 
 struct PromiseBase {

@@ -1,5 +1,6 @@
 #include "ztunnel/open_connections.h"
 
+#include "common/net/scope.h"
 #include "common/state/store.h"
 #include "tests/support/loop.h"
 #include "tests/support/state_builders.h"
@@ -37,24 +38,40 @@ authz::Connection to_port(uint16_t port) {
   return {std::nullopt, address("10.0.0.1:1000"), {test::ip("10.0.0.2"), port}};
 }
 
+ConnectionEnds to(uint16_t port) {
+  return {.client = address("10.0.0.1:1000"),
+          .dialled = {test::ip("10.0.0.2"), port},
+          .original = std::nullopt,
+          .original_host = std::nullopt};
+}
+
 class OpenConnectionsTest : public ::testing::Test {
  protected:
   void check() { connections_.check_policies(*store_.commit(), *local_); }
 
   net::Reactor reactor_;
-  OpenConnections connections_{reactor_, "uid-1", kInfo};
+  OpenConnections connections_{"uid-1", kInfo};
   state::Store store_{""};
   state::WorkloadPtr local_ = state::Workload::make(test::pod("server", {"10.0.0.2"}));
 };
 
 TEST_F(OpenConnectionsTest, ListsWhatIsOpen) {
-  const ConnectionInfo info{"10.0.0.1:1", "10.1.0.1:80", "10.0.0.2:15008", "HBONE", true};
+  const ConnectionEnds info{.client = address("10.0.0.1:1"),
+                            .dialled = address("10.0.0.2:15008"),
+                            .original = address("10.1.0.1:80"),
+                            .original_host = std::nullopt,
+                            .tunnelled = true};
   {
     const OpenConnections::Entry in(connections_, true, info);
     const OpenConnections::Entry out(connections_, false, info);
     const OpenConnections::Entry second(connections_, false, info);
     ASSERT_EQ(connections_.inbound().size(), 1U);
-    EXPECT_EQ(connections_.inbound()[0].original_dst, "10.1.0.1:80");
+    const ConnectionInfo shown = connections_.inbound()[0];
+    EXPECT_EQ(shown.src, "10.0.0.1:1");
+    EXPECT_EQ(shown.original_dst, "10.1.0.1:80");
+    EXPECT_EQ(shown.actual_dst, "10.0.0.2:15008");
+    EXPECT_EQ(shown.protocol, "HBONE");
+    EXPECT_TRUE(shown.has_original_dst);
     EXPECT_EQ(connections_.outbound().size(), 2U);
   }
   EXPECT_TRUE(connections_.inbound().empty());
@@ -62,10 +79,10 @@ TEST_F(OpenConnectionsTest, ListsWhatIsOpen) {
 }
 
 TEST_F(OpenConnectionsTest, ANewDenyRevokesWhatItMatches) {
-  OpenConnections::Entry denied(connections_, true, {"10.0.0.1:1000", "", "10.0.0.2:80", "TCP"});
-  OpenConnections::Entry allowed(connections_, true, {});
-  denied.guard(to_port(80));
-  allowed.guard(to_port(81));
+  OpenConnections::Entry denied(connections_, true, to(80));
+  OpenConnections::Entry allowed(connections_, true, to(81));
+  denied.guard(nullptr);
+  allowed.guard(nullptr);
   check();
   EXPECT_FALSE(denied.revoked());
   store_.upsert_policy(policy("deny-80", Policy::Action::kDeny, {80}));
@@ -79,9 +96,9 @@ TEST_F(OpenConnectionsTest, ANewDenyRevokesWhatItMatches) {
 }
 
 TEST_F(OpenConnectionsTest, ANewAllowRevokesTheOthers) {
-  OpenConnections::Entry first(connections_, true, {}), second(connections_, true, {});
-  first.guard(to_port(80));
-  second.guard(to_port(81));
+  OpenConnections::Entry first(connections_, true, to(80)), second(connections_, true, to(81));
+  first.guard(nullptr);
+  second.guard(nullptr);
   store_.upsert_policy(policy("allow-80", Policy::Action::kAllow, {80}));
   check();
   EXPECT_FALSE(first.revoked());
@@ -89,8 +106,8 @@ TEST_F(OpenConnectionsTest, ANewAllowRevokesTheOthers) {
 }
 
 TEST_F(OpenConnectionsTest, RevokedStaysRevoked) {
-  OpenConnections::Entry entry(connections_, true, {});
-  entry.guard(to_port(80));
+  OpenConnections::Entry entry(connections_, true, to(80));
+  entry.guard(nullptr);
   store_.upsert_policy(policy("deny-80", Policy::Action::kDeny, {80}));
   check();
   store_.remove_policy("root/deny-80");
@@ -99,8 +116,9 @@ TEST_F(OpenConnectionsTest, RevokedStaysRevoked) {
 }
 
 TEST_F(OpenConnectionsTest, OnlyGuardedIncomingOnesAreChecked) {
-  OpenConnections::Entry unguarded(connections_, true, {}), outgoing(connections_, false, {});
-  outgoing.guard(to_port(80));
+  OpenConnections::Entry unguarded(connections_, true, to(80)),
+      outgoing(connections_, false, to(80));
+  outgoing.guard(nullptr);
   store_.upsert_policy(policy("deny-80", Policy::Action::kDeny, {80}));
   check();
   EXPECT_FALSE(unguarded.revoked());
@@ -141,58 +159,59 @@ TEST_F(OpenConnectionsTest, PoliciesTheMeshDoesNotHaveAreNamed) {
 
 // ---- guarded relays
 
-struct Endless {
-  net::Event& never;
-  bool& destroyed;
-  struct Outcome {
-    Error error;
-  };
-  net::Task<Outcome> run() {
-    struct Mark {
-      bool& flag;
-      ~Mark() { flag = true; }
-    } const mark{destroyed};
-    co_await never.wait();
-    co_return Outcome{};
+struct Endless final : net::Abandonable {
+  explicit Endless(net::Reactor& reactor) : ended(reactor) {}
+  net::Task<net::RelayOutcome> run() {
+    while (!over) co_await ended.wait();
+    co_return net::RelayOutcome{};
   }
+  void end() {
+    over = true;
+    ended.wake_all();
+  }
+  void abandon() override {
+    abandoned = true;
+    end();
+  }
+  net::Event ended;
+  bool over = false, abandoned = false;
 };
 
-TEST_F(OpenConnectionsTest, RevocationAbandonsTheRelay) {
-  OpenConnections::Entry entry(connections_, true, {});
-  entry.guard(to_port(80));
-  net::Event never(reactor_);
-  bool destroyed = false;
-  Endless relay{never, destroyed};
-  net::Scope scope(reactor_);
-  std::optional<Error> result;
-  const auto serve = [](Endless& work, OpenConnections::Entry& guard, net::Reactor& reactor,
-                        std::optional<Error>& out) -> net::Task<> {
-    out = co_await run_guarded(work, guard, reactor);
-  };
-  scope.spawn(serve(relay, entry, reactor_, result));
-  EXPECT_FALSE(result);
+class GuardedRelayTest : public OpenConnectionsTest {
+ protected:
+  void run() {
+    const auto serve = [](Endless& work, OpenConnections::Entry& guard,
+                          std::optional<Error>& out) -> net::Task<> {
+      out = co_await run_guarded(work, guard);
+    };
+    entry_.guard(nullptr);
+    scope_.spawn(serve(relay_, entry_, result_));
+  }
+  OpenConnections::Entry entry_{connections_, true, to(80)};
+  Endless relay_{reactor_};
+  std::optional<Error> result_;
+  net::Scope scope_{reactor_};
+};
+
+TEST_F(GuardedRelayTest, RevocationAbandonsTheRelay) {
+  run();
+  EXPECT_FALSE(result_);
   store_.upsert_policy(policy("deny-80", Policy::Action::kDeny, {80}));
   check();
-  test::run_until(reactor_, [&] { return result.has_value(); });
-  EXPECT_EQ(result->code, Errc::kPolicyChange);
-  EXPECT_TRUE(destroyed);
+  test::run_until(reactor_, [&] { return result_.has_value(); });
+  EXPECT_EQ(result_->code, Errc::kPolicyChange);
+  EXPECT_TRUE(relay_.abandoned);
 }
 
-TEST_F(OpenConnectionsTest, ARelaysOwnEndIsItsResult) {
-  OpenConnections::Entry entry(connections_, true, {});
-  net::Event done(reactor_);
-  bool destroyed = false;
-  Endless relay{done, destroyed};
-  net::Scope scope(reactor_);
-  std::optional<Error> result;
-  const auto serve = [](Endless& work, OpenConnections::Entry& guard, net::Reactor& reactor,
-                        std::optional<Error>& out) -> net::Task<> {
-    out = co_await run_guarded(work, guard, reactor);
-  };
-  scope.spawn(serve(relay, entry, reactor_, result));
-  done.wake_all();
-  test::run_until(reactor_, [&] { return result.has_value(); });
-  EXPECT_FALSE(result->code);
+TEST_F(GuardedRelayTest, ARelaysOwnEndIsItsResult) {
+  run();
+  relay_.end();
+  test::run_until(reactor_, [&] { return result_.has_value(); });
+  EXPECT_FALSE(result_->code);
+  // It is gone: nothing may be told to it any more.
+  store_.upsert_policy(policy("deny-80", Policy::Action::kDeny, {80}));
+  check();
+  EXPECT_FALSE(relay_.abandoned);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ class RelayTest : public testing::Test {
     client_side = std::make_unique<Socket>(reactor, std::move(b));
     server_side = std::make_unique<Socket>(reactor, std::move(c));
     server = std::make_unique<Socket>(reactor, std::move(d));
-    relay.emplace(*client_side, *server_side, scratch, up, down);
+    relay.emplace(*client_side, *server_side, scratch, pipes, up, down);
     scope.spawn(keep());
   }
   Task<> keep() { outcome = co_await relay->run(); }
@@ -47,7 +47,19 @@ class RelayTest : public testing::Test {
   }
 
   Reactor reactor;
+  // `size` bytes that differ from place to place.
+  static std::string pattern(size_t size) {
+    std::string text(size, '\0');
+    for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>((i >> 12) * 31 + i);
+    return text;
+  }
+  Task<> send_all(Socket& to, const std::string& text) {
+    EXPECT_TRUE(co_await to.write(as_bytes(text)));
+    to.finish_output();
+  }
+
   std::vector<uint8_t> scratch = std::vector<uint8_t>(4096);
+  PipePool pipes;
   Count up, down;
   std::unique_ptr<Socket> client, client_side, server_side, server;
   std::optional<Relay> relay;
@@ -81,6 +93,53 @@ TEST_F(RelayTest, ASlowReaderStopsTheWriterAndEverythingArrives) {
   for (int i = 0; i < 50; ++i) reactor.turn(1ms);
   EXPECT_FALSE(written);
   EXPECT_EQ(read_all(*server).size(), data.size());
+}
+
+// More than what is copied before a pipe is worth it, both ways at once, with ends at odd places.
+TEST_F(RelayTest, WhatIsSplicedArrivesWholeAndInOrder) {
+  const std::string there = pattern(3 * Relay::kSpliceAfter + 777);
+  const std::string back = pattern(2 * Relay::kSpliceAfter + 1);
+  scope.spawn(send_all(*client, there));
+  scope.spawn(send_all(*server, back));
+  std::string at_server, at_client;
+  const auto collect = [](Socket& from, std::string& into) -> Task<> {
+    std::vector<uint8_t> buffer(50'000);
+    for (;;) {
+      const auto got = co_await from.read(buffer);
+      EXPECT_TRUE(got);
+      if (!got || *got == 0) co_return;
+      into += as_text(Bytes(buffer).first(*got));
+    }
+  };
+  scope.spawn(collect(*server, at_server));
+  scope.spawn(collect(*client, at_client));
+  run_until(reactor, [&] { return outcome.has_value(); });
+  run_until(reactor, [&] { return scope.empty(); });
+  EXPECT_TRUE(at_server == there);
+  EXPECT_TRUE(at_client == back);
+  EXPECT_EQ(up.total, there.size());
+  EXPECT_EQ(down.total, back.size());
+  EXPECT_TRUE(outcome->ok());
+}
+
+TEST_F(RelayTest, BytesInThePipeOfATakerThatWentAwayGoNowhere) {
+  const std::string text = pattern(8 * Relay::kSpliceAfter);
+  size_t sent = 0;
+  for (int idle = 0; idle < 50; ++idle) {  // until nobody takes more
+    const IoResult result = client->send(as_bytes(std::string_view(text).substr(sent)));
+    if (result.bytes > 0) idle = 0;
+    sent += result.bytes;
+    reactor.turn(1ms);
+    std::vector<uint8_t> some(4096);
+    if (sent < 2 * Relay::kSpliceAfter) static_cast<void>(server->recv(some));
+  }
+  ASSERT_GT(sent, Relay::kSpliceAfter);
+  server->abort();
+  server.reset();
+  run_until(reactor, [&] { return outcome.has_value(); });
+  EXPECT_TRUE(outcome->ok());  // peers go away: no error of ours
+  EXPECT_LT(up.total, sent);
+  EXPECT_EQ(pipes.take()->held(), 0U);  // and what was left is not the next connection's
 }
 
 TEST_F(RelayTest, AResetIsCarriedAsAReset) {
