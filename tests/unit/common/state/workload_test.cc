@@ -1,5 +1,7 @@
 // How workloads and services are kept: packed, shared, and out again as they came in.
+#include "common/state/few.h"
 #include "common/state/store.h"
+#include "common/state/text_pack.h"
 #include "tests/support/state_builders.h"
 
 #include <gtest/gtest.h>
