@@ -32,6 +32,7 @@ HOMES = {
     r"(google/protobuf|grpcpp)/": ["common/ca", "common/xds", "proto", "ztunnel/inpod"],
     r"boost/(asio|beast)": ["common/admin"],
     r"yaml-cpp/": ["common/config", "ztunnel", "waypoint"],
+    r"yaml\.h$": ["common/config"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 

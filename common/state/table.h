@@ -114,7 +114,9 @@ class TableEditor {
  public:
   template <class Key>
   [[nodiscard]] const Entry* find(const Key& key) const {
-    return Table<Entry>(directory_).find(key);
+    const size_t hash = key.hash();
+    const size_t at = locate(key, hash);
+    return at == kAbsent ? nullptr : &(*directory_)[detail::shard_of(hash)]->entries[at];
   }
 
   // The entry to change, or nullptr. What a key looks at must stay the same.

@@ -90,13 +90,13 @@ TEST_F(InboundTargetTest, OwnAddress) {
   const auto target = request(server_, "10.0.0.2:8080");
   EXPECT_DIALS(target, "10.0.0.2:8080");
   ASSERT_EQ(target->services.size(), 1U);
-  EXPECT_EQ(target->services.front()->hostname, kHost);
+  EXPECT_EQ(target->services.front()->hostname(), kHost);
 }
 
 TEST_F(InboundTargetTest, HostName) {
   const auto target = request(server_, kHost + ":80");
   EXPECT_DIALS(target, "10.0.0.2:8080");
-  EXPECT_EQ(target->services.front()->hostname, kHost);
+  EXPECT_EQ(target->services.front()->hostname(), kHost);
 }
 
 TEST_F(InboundTargetTest, HostNamePortOfThisEndpoint) {

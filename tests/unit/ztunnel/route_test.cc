@@ -425,7 +425,7 @@ TEST_F(RouteTest, NeitherIdentityNorAddressAloneMakesAWaypoint) {
 
 class OtherNetworkTest : public RouteTest {
  protected:
-  Workload remote(std::string name, const std::vector<std::string_view>& addresses) {
+  WorkloadSpec remote(std::string name, const std::vector<std::string_view>& addresses) {
     WorkloadSpec workload = pod(std::move(name), addresses);
     workload.network = "remote";
     return workload;

@@ -95,7 +95,8 @@ TEST(LocalConfigTest, ReadsEveryWorkloadField) {
   EXPECT_EQ(workload.name, "x");
   EXPECT_EQ(workload.namespace_, "ns");
   EXPECT_EQ(workload.ips, test::ips({"10.0.0.1", "fd00::1"}));
-  EXPECT_EQ(workload.identity(), (state::Identity{"cluster.local", "ns", "sa"}));
+  EXPECT_EQ(state::Workload::make(workload)->identity(),
+            (state::Identity{"cluster.local", "ns", "sa"}));
   EXPECT_EQ(workload.network, "net");
   EXPECT_EQ(workload.node, "local");
   EXPECT_EQ(workload.protocol, state::Protocol::kHbone);
@@ -397,6 +398,44 @@ TEST(LocalConfigTest, LoadingTwiceIsLoadingOnce) {
   EXPECT_EQ(snapshot->workloads().size(), 2U);
   EXPECT_EQ(snapshot->services().size(), 2U);
   EXPECT_EQ(snapshot->service_by_key({"default", "example.com"})->endpoint_count(), 2U);
+}
+
+// All or nothing: what was there before an unusable text stays, also what was not committed yet.
+TEST(LocalConfigTest, AnUnusableTextChangesNothing) {
+  state::Store store("");
+  ASSERT_TRUE(load_local_config(yaml_input(kLocalMesh), store));
+  const std::string mesh(kLocalMesh);
+  for (const std::string& bad :
+       {std::string(), mesh + "- x: [\n", mesh + "- {name: last}\n", mesh + "unknown: 1\n"}) {
+    EXPECT_FALSE(load_local_config(yaml_input(bad), store)) << bad;
+  }
+  const auto snapshot = store.commit();
+  EXPECT_EQ(snapshot->workload_count(), 2U);
+  EXPECT_EQ(snapshot->services().size(), 2U);
+  EXPECT_EQ(snapshot->policies().size(), 1U);
+  EXPECT_EQ(snapshot->policy_version(), 1U);
+}
+
+TEST(LocalConfigTest, ServicesMayComeBeforeTheirWorkloads) {
+  const auto in_order = [](std::string_view first, std::string_view second) {
+    state::Store store("");
+    const std::string text = std::string(first) + std::string(second);
+    EXPECT_TRUE(load_local_config(yaml_input(text), store));
+    return store.commit()->service_by_key({"ns", "h"})->spec();
+  };
+  const std::string services = service_with("");
+  const std::string workloads =
+      "workloads:\n- {uid: u, namespace: ns, workloadIps: [10.0.0.1], services: {ns/h: {80: 1}}}\n";
+  EXPECT_EQ(in_order(services, workloads), in_order(workloads, services));
+  EXPECT_EQ(in_order(services, workloads).endpoints.at("u").ports, (state::PortMap{{80, 1}}));
+}
+
+TEST(LocalConfigTest, CountsWhatItLoads) {
+  state::Store store("");
+  const auto counts = load_local_config(yaml_input(kLocalMesh), store).value();
+  EXPECT_EQ(counts.workloads, 2U);
+  EXPECT_EQ(counts.services, 2U);
+  EXPECT_EQ(counts.policies, 1U);
 }
 
 }  // namespace

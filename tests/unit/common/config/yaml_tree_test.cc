@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <vector>
+
 namespace culvert::config {
 namespace {
 
@@ -104,6 +109,55 @@ TEST(YamlTreeTest, ExactlyOneDocument) {
   EXPECT_EQ(error_of("# only a comment\n"), "no YAML document");
   EXPECT_EQ(error_of("a: 1\n---\nb: 2\n"), "more than one YAML document (line 2)");
   EXPECT_EQ(error_of("---\na: 1\n"), "");
+}
+
+// Elements of the document's lists as "key[index]=text@line", and what is left of the document.
+std::vector<std::string> elements(std::string_view text, size_t* left = nullptr) {
+  std::vector<std::string> all;
+  const auto parsed = parse_yaml(
+      yaml_input(text), kLimits, [&](std::string_view key, size_t index, const YamlNode& element) {
+        const std::string what(element.kind == Kind::kScalar ? element.text
+                               : element.items.empty()       ? "-"
+                                                             : element.items.back().text);
+        all.push_back(std::string(key) + "[" + std::to_string(index) + "]=" + what + "@" +
+                      std::to_string(element.line));
+      });
+  EXPECT_TRUE(parsed) << parsed.error().message();
+  if (left != nullptr) *left = parsed->root().items.size();
+  return all;
+}
+
+TEST(YamlTreeTest, ElementsOfTheDocumentsLists) {
+  using Elements = std::vector<std::string>;
+  size_t left = 0;
+  EXPECT_EQ(elements("a:\n- x\n- {k: y}\nb: text\nc: [[z], [1, [2]]]\nd: {e: [1]}\n", &left),
+            (Elements{"a[0]=x@2", "a[1]=y@3", "c[0]=z@5", "c[1]=@5"}));
+  EXPECT_EQ(left, 8U);
+  // What is named or has a tag may be needed again, or is not understood: kept.
+  EXPECT_EQ(elements("a: &n [x]\nb: !T [y]\nc: *n\nd: [z]\n"), (Elements{"d[0]=z@4"}));
+  // Names that elements have are known in later ones.
+  EXPECT_EQ(elements("a: [&n x, *n, {k: *n}]\nb: [*n]\n"),
+            (Elements{"a[0]=x@1", "a[1]=x@1", "a[2]=x@1", "b[0]=x@2"}));
+  EXPECT_EQ(elements("[x]"), Elements{});
+}
+
+TEST(YamlTreeTest, TextComesInPieces) {
+  const std::string text = "list: [one, two]\n";
+  size_t at = 0;
+  const auto parsed = parse_yaml(
+      [&](std::span<char> buffer) -> Result<size_t> {
+        const size_t size = std::min(buffer.size(), text.size() - at);
+        std::copy_n(text.begin() + static_cast<std::ptrdiff_t>(at), size, buffer.begin());
+        at += size;
+        return size;
+      },
+      kLimits);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->root().items[1].items[1].text, "two");
+  const auto failed = parse_yaml(
+      [](std::span<char>) -> Result<size_t> { return system_error(EIO, "/mesh.yaml"); }, kLimits);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, std::errc::io_error);
 }
 
 TEST(YamlTreeTest, LimitsHoldExactly) {

@@ -92,7 +92,7 @@ TEST_F(GatewayTest, UnknownOnesAreErrors) {
 }
 
 TEST_F(GatewayTest, PassthroughIsNoGateway) {
-  Service target = service("pass", {"10.1.0.8"});
+  ServiceSpec target = service("pass", {"10.1.0.8"});
   target.ports = {{15008, 15008}};
   target.load_balancer = LoadBalancer{{}, LoadBalancerMode::kPassthrough, {}};
   store_.upsert_service(target);
@@ -115,9 +115,10 @@ class WaypointTest : public GatewayTest {
  protected:
   Result<std::optional<Upstream>> of_service(std::vector<uint64_t> values = {0}) {
     random_ = FixedRandom(std::move(values));
-    return service_waypoint(*store_.commit(), target_, source_, address("10.5.0.1:80"), random_);
+    return service_waypoint(*store_.commit(), *Service::make(target_), *source_,
+                            address("10.5.0.1:80"), random_);
   }
-  Service target_ = service("target", {"10.5.0.1"});
+  ServiceSpec target_ = service("target", {"10.5.0.1"});
 };
 
 TEST_F(WaypointTest, ServiceWithout) { EXPECT_FALSE(of_service().value()); }
@@ -138,7 +139,7 @@ TEST_F(WaypointTest, WeightedOnesComeFirst) {
                                   {gateway("", "10.0.1.2", 15008), second}};
     std::map<std::string, int> counts;
     for (uint64_t value = 0; value < 100; ++value) {
-      ++counts[of_service({value}).value()->workload->name];
+      ++counts[of_service({value}).value()->workload->name()];
     }
     return counts;
   };
@@ -159,7 +160,8 @@ TEST_F(WaypointTest, NoFallBackFromASampledOne) {
 TEST_F(WaypointTest, OfAWorkload) {
   auto target = pod("target", {"10.0.0.1"});
   const auto of_workload = [&] {
-    return workload_waypoint(*store_.commit(), target, source_, address("10.0.0.1:80"), random_);
+    return workload_waypoint(*store_.commit(), *Workload::make(target), *source_,
+                             address("10.0.0.1:80"), random_);
   };
   EXPECT_FALSE(of_workload().value());
   target.waypoint = gateway_host("ns", "waypoint.ns.svc", 15008);
