@@ -78,11 +78,7 @@ void Connection::read_some() {
   flush_if_wanted();
 }
 
-Result<> Connection::on_plaintext(MutableBytes plaintext) {
-  auto r = session_.feed(plaintext);
-  session_.end_of_input();
-  return r;
-}
+Result<> Connection::on_plaintext(MutableBytes plaintext) { return session_.feed(plaintext); }
 
 // ---- output
 

@@ -62,6 +62,10 @@ bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
   const size_t given =
       batch.prepare(kFrameHeaderSize + kLeastPayload, std::span(spaces).first(stream.appetite_));
   if (given == 0) return false;
+  if (stream.send_window_ <= 0) {  // SETTINGS took it away; WINDOW_UPDATE schedules it again
+    stream.unlink();
+    return true;
+  }
   const auto allowed = static_cast<size_t>(std::min(stream.send_window_, send_window_));
   size_t offered = 0, parts = 0;
   while (parts < given && offered < allowed) {

@@ -23,10 +23,11 @@ TunnelSession::TunnelSession(Role role, const TunnelSettings& settings, TunnelHa
       decoder_(settings.max_header_list),
       peer_max_streams_(settings.assumed_peer_streams),
       receive_window_(std::max(settings.connection_window, kDefaultWindow)),
-      window_(std::min(settings.initial_window, settings.max_window)) {
+      initial_window_(std::min(settings.initial_window, settings.max_window)),
+      window_(initial_window_) {
   if (role == Role::kClient) control_.append(as_bytes(kPreface));
   ByteQueue payload;
-  append_setting(payload, Setting::kInitialWindowSize, window_);
+  append_setting(payload, Setting::kInitialWindowSize, initial_window_);
   append_setting(payload, Setting::kMaxFrameSize, settings.max_frame_size);
   append_setting(payload, Setting::kMaxHeaderListSize, settings.max_header_list);
   if (role == Role::kClient) append_setting(payload, Setting::kEnablePush, 0);
@@ -56,9 +57,10 @@ bool TunnelSession::was_used(StreamId id) const {
 void TunnelSession::add(StreamId id, TunnelStream& stream) {
   stream.id_ = id;
   stream.send_window_ = peer_initial_window_;
-  stream.window_ = window_;
-  // Until the peer has our SETTINGS it may use the default.
-  stream.receive_window_ = std::max(window_, kDefaultWindow);
+  // What was announced, however far others have grown; until the peer has our SETTINGS it may use
+  // the default.
+  stream.window_ = initial_window_;
+  stream.receive_window_ = std::max(initial_window_, kDefaultWindow);
   streams_.emplace(id, &stream);
   schedule(stream);
 }

@@ -198,7 +198,8 @@ class TunnelSession final : private FrameSink {
   // ---- the connection
   int64_t receive_window_;                 // what the peer may still send
   uint32_t unreturned_ = 0;                // of it, arrived
-  uint32_t window_;                        // what streams' windows are kept at
+  const uint32_t initial_window_;          // of a stream, as announced
+  uint32_t window_;                        // what streams' windows grow to as they are given back
   uint64_t received_ = 0;                  // bytes of DATA
   std::optional<uint64_t> measured_from_;  // received_ when the PING that measures left
   uint64_t measure_at_ = 0;                // received_ from which on to measure again

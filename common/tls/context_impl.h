@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/base/bytes.h"
 #include "common/tls/chain_cache.h"
 #include "common/tls/context.h"
 
@@ -10,39 +11,30 @@
 
 namespace culvert::tls {
 
-// Room for the plaintext of one record.
-using RecordBuffer = std::unique_ptr<uint8_t[]>;
 inline constexpr size_t kMaxPlaintext = 16384;  // RFC 8446 section 5.1
+
+// Room for one record as it is on the wire (RFC 8446 section 5.2).
+using RecordBuffer = std::unique_ptr<uint8_t[]>;
+inline constexpr size_t kRecordBufferSize = 5 + kMaxPlaintext + 256;
 
 struct Context::Impl {
   Options options;
   ChainCache chains;
+  // What the library's record layer sealed last.
+  ByteQueue sealed;
 
-  // A record buffer for the duration of one call. More than one is out at a time only where TLS
-  // runs inside TLS (double HBONE): the outer record's plaintext is in use while the inner one is
-  // opened.
-  class Scratch {
-   public:
-    explicit Scratch(Impl& owner) : owner_(owner) {
-      if (owner.spare.empty()) {
-        buffer_ = std::make_unique_for_overwrite<uint8_t[]>(kMaxPlaintext);
-      } else {
-        buffer_ = std::move(owner.spare.back());
-        owner.spare.pop_back();
-      }
-    }
-    ~Scratch() {
-      if (owner_.spare.size() < kMaxSpare) owner_.spare.push_back(std::move(buffer_));
-    }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    [[nodiscard]] uint8_t* data() { return buffer_.get(); }
+  // Record buffers go from hand to hand: who needs one takes it, and gives it back soon.
+  [[nodiscard]] RecordBuffer take_buffer() {
+    if (spare.empty()) return std::make_unique_for_overwrite<uint8_t[]>(kRecordBufferSize);
+    RecordBuffer buffer = std::move(spare.back());
+    spare.pop_back();
+    return buffer;
+  }
+  void give_buffer(RecordBuffer buffer) {
+    if (spare.size() < kMaxSpare) spare.push_back(std::move(buffer));
+  }
 
-   private:
-    static constexpr size_t kMaxSpare = 4;
-    Impl& owner_;
-    RecordBuffer buffer_;
-  };
+  static constexpr size_t kMaxSpare = 8;
   std::vector<RecordBuffer> spare;
 };
 

@@ -23,8 +23,8 @@ struct Peer {
   std::string alpn;  // "h2" or empty
 };
 
-// Receives plaintext, possibly several times per call of Engine::open. The bytes are valid only
-// meanwhile.
+// Receives plaintext, possibly several times per call of Engine::open. The bytes stay where they
+// are until that returns.
 class PlaintextSink {
  public:
   virtual ~PlaintextSink() = default;

@@ -61,18 +61,18 @@ void RecordBatch::commit(size_t n) {
 }
 
 bool RecordBatch::append(Bytes bytes) {
-  // Small things only: what does not fit into one record's rest and the next waits for a new batch.
-  while (!bytes.empty()) {
-    std::array<MutableBytes, kFullRecords> spaces;
-    const size_t given = prepare(1, spaces);
-    size_t total = 0;
-    for (size_t i = 0; i < given; ++i) total += spaces[i].size();
-    if (total < bytes.size()) return false;
-    const Bytes piece = bytes.first(std::min(bytes.size(), spaces[0].size()));
-    std::memcpy(spaces[0].data(), piece.data(), piece.size());
-    commit(piece.size());
-    bytes = bytes.subspan(piece.size());
+  std::array<MutableBytes, kFullRecords> spaces;  // there are never more
+  const size_t given = bytes.empty() ? 0 : prepare(1, spaces);
+  size_t room = 0;
+  for (size_t i = 0; i < given; ++i) room += spaces[i].size();
+  if (room < bytes.size()) return false;
+  Bytes rest = bytes;
+  for (size_t i = 0; !rest.empty(); ++i) {
+    const size_t n = std::min(rest.size(), spaces[i].size());
+    std::memcpy(spaces[i].data(), rest.data(), n);
+    rest = rest.subspan(n);
   }
+  commit(bytes.size());
   return true;
 }
 

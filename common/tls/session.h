@@ -8,6 +8,8 @@
 
 #include <openssl/base.h>
 
+#include <utility>
+
 namespace culvert::tls {
 
 // One SSL with memory where its socket would be. For common/tls only; single-threaded, does not
@@ -53,6 +55,9 @@ class Session {
   // Within an Input: nothing will be read any more (the peer closed, or an error), so nothing is
   // kept.
   void drop_input();
+
+  // After an Input: what the library has not read. Nothing is left then.
+  [[nodiscard]] ByteQueue take_unread() { return std::exchange(left_, {}); }
 
   // Why the library's last call failed: Errc::kAlert for the peer's alert, kNoCertificate, else
   // `kind`.

@@ -37,6 +37,21 @@ inline std::vector<uint8_t> take(ByteQueue& queue) {
   return copy;
 }
 
+// Seals `text` in records as large as they get, to the end of `out`.
+inline Result<> seal(Engine& engine, std::string_view text, ByteQueue& out) {
+  RecordBatch batch;
+  do {
+    const std::string_view part = text.substr(0, RecordBatch::kFullRecords * RecordBatch::kPlain);
+    text.remove_prefix(part.size());
+    batch.clear();
+    EXPECT_TRUE(batch.append(as_bytes(part)));
+    const auto sealed = engine.seal(batch, out);
+    if (!sealed) return sealed.error();
+    out.append(*sealed);
+  } while (!text.empty());
+  return {};
+}
+
 // One side of a connection with what it said last.
 struct Side {
   Side() = default;
@@ -79,7 +94,7 @@ struct Side {
     }
   }
 
-  void send(std::string_view text) { ASSERT_TRUE(engine->seal(as_bytes(text), out)); }
+  void send(std::string_view text) { ASSERT_TRUE(seal(*engine, text, out)); }
 };
 
 // A client and a server and the wire between them.
@@ -88,8 +103,8 @@ struct Wire {
   Side client, server;
 
   Wire(CredentialPtr client_credential, CredentialPtr server_credential,
-       std::vector<state::Identity> expected, Options client_options = {},
-       Options server_options = {})
+       std::vector<state::Identity> expected, const Options& client_options,
+       const Options& server_options)
       : client_context(std::make_unique<Context>(client_options)),
         server_context(std::make_unique<Context>(server_options)) {
     connect(std::move(client_credential), std::move(server_credential), std::move(expected));
@@ -117,22 +132,32 @@ struct Wire {
   }
 };
 
-class EngineTest : public ::testing::Test {
+// All of it with either record layer.
+class EngineTest : public ::testing::TestWithParam<RecordLayer> {
  protected:
+  static Options options(Options rest = {}) {
+    rest.record_layer = GetParam();
+    return rest;
+  }
+
   const std::string client_id_ = test::spiffe("demo", "client");
   const std::string server_id_ = test::spiffe("demo", "server");
   const std::vector<state::Identity> expected_{test::identity("demo", "server")};
 
   CredentialPtr client_credential() { return ca_.credential(client_id_); }
   CredentialPtr server_credential() { return ca_.credential(server_id_); }
-  Wire wire() { return {client_credential(), server_credential(), expected_}; }
+  Wire wire(const Options& rest = {}) {
+    return {client_credential(), server_credential(), expected_, options(rest), options(rest)};
+  }
 
   // The server as `spec` (and `issuer`) say, seen by a good client, and the other way round.
   Wire with_server(const test::CertSpec& spec, const test::TestCa& issuer) {
-    return {client_credential(), issuer.credential(spec, ca_.pem()), expected_};
+    return {client_credential(), issuer.credential(spec, ca_.pem()), expected_, options(),
+            options()};
   }
   Wire with_client(const test::CertSpec& spec, const test::TestCa& issuer) {
-    return {issuer.credential(spec, ca_.pem()), server_credential(), expected_};
+    return {issuer.credential(spec, ca_.pem()), server_credential(), expected_, options(),
+            options()};
   }
 
   static test::CertSpec spec(const std::string& uri) {
@@ -143,5 +168,10 @@ class EngineTest : public ::testing::Test {
 
   test::TestCa ca_;
 };
+
+#define CULVERT_WITH_BOTH_RECORD_LAYERS(test)                                     \
+  INSTANTIATE_TEST_SUITE_P(                                                       \
+      Records, test, ::testing::Values(RecordLayer::kOwn, RecordLayer::kLibrary), \
+      [](const auto& tested) { return tested.param == RecordLayer::kOwn ? "Own" : "Library"; })
 
 }  // namespace culvert::tls

@@ -7,7 +7,7 @@ namespace {
 
 using test::CertSpec;
 
-TEST_F(EngineTest, BothSidesLearnTheOther) {
+TEST_P(EngineTest, BothSidesLearnTheOther) {
   Wire w = wire();
   w.run();
   ASSERT_TRUE(w.client.done && w.server.done);
@@ -17,7 +17,7 @@ TEST_F(EngineTest, BothSidesLearnTheOther) {
   EXPECT_EQ(w.server.engine->peer().alpn, "h2");
 }
 
-TEST_F(EngineTest, WorksByteByByte) {
+TEST_P(EngineTest, WorksByteByByte) {
   Wire w = wire();
   w.run(1);
   ASSERT_TRUE(w.client.done && w.server.done);
@@ -26,7 +26,7 @@ TEST_F(EngineTest, WorksByteByByte) {
   EXPECT_EQ(w.server.got.text, "ping");
 }
 
-TEST_F(EngineTest, FlightsAreCoalesced) {
+TEST_P(EngineTest, FlightsAreCoalesced) {
   Wire w = wire();
   w.client.step({});
   const auto hello = take(w.client.out);
@@ -37,7 +37,7 @@ TEST_F(EngineTest, FlightsAreCoalesced) {
   EXPECT_FALSE(w.server.done);
 }
 
-TEST_F(EngineTest, DataMayComeWithTheLastFlight) {
+TEST_P(EngineTest, DataMayComeWithTheLastFlight) {
   Wire w = wire();
   w.client.step({});
   w.server.feed(take(w.client.out), SIZE_MAX);
@@ -49,7 +49,7 @@ TEST_F(EngineTest, DataMayComeWithTheLastFlight) {
   EXPECT_EQ(w.server.got.text, "early bird");
 }
 
-TEST_F(EngineTest, ClientHelloNamesNoServerAndOffersWhatTheMeshSpeaks) {
+TEST_P(EngineTest, ClientHelloNamesNoServerAndOffersWhatTheMeshSpeaks) {
   Wire w = wire();
   w.client.step({});
   const auto hello = take(w.client.out);
@@ -68,25 +68,25 @@ TEST_F(EngineTest, ClientHelloNamesNoServerAndOffersWhatTheMeshSpeaks) {
   EXPECT_LT(hello.size(), 400U);
 }
 
-TEST_F(EngineTest, PostQuantumOnlySpeaksNothingElse) {
-  const Options pqc{.pqc_only = true};
+TEST_P(EngineTest, PostQuantumOnlySpeaksNothingElse) {
+  const Options pqc = options({.pqc_only = true});
   Wire both(client_credential(), server_credential(), expected_, pqc, pqc);
   both.run();
   EXPECT_TRUE(both.client.done && both.server.done);
 
   // A default server can, too: the group is its last choice.
-  Wire one(client_credential(), server_credential(), expected_, pqc, {});
+  Wire one(client_credential(), server_credential(), expected_, pqc, options());
   one.run();
   EXPECT_TRUE(one.client.done && one.server.done);
 
   // A default client offers it last and is asked for it by a second ClientHello.
-  Wire other(client_credential(), server_credential(), expected_, {}, pqc);
+  Wire other(client_credential(), server_credential(), expected_, options(), pqc);
   other.run();
   EXPECT_TRUE(other.client.done && other.server.done);
 }
 
-TEST_F(EngineTest, Tls12IsOfferedOnlyWhenAllowed) {
-  const Options both{.allow_tls12 = true};
+TEST_P(EngineTest, Tls12IsOfferedOnlyWhenAllowed) {
+  const Options both = options({.allow_tls12 = true});
   Wire w(client_credential(), server_credential(), expected_, both, both);
   w.client.step({});
   const auto hello = take(w.client.out);
@@ -98,10 +98,10 @@ TEST_F(EngineTest, Tls12IsOfferedOnlyWhenAllowed) {
   EXPECT_TRUE(w.client.done && w.server.done);
 }
 
-TEST_F(EngineTest, OneCredentialServesManyConnectionsAndOptions) {
+TEST_P(EngineTest, OneCredentialServesManyConnectionsAndOptions) {
   const auto credential = server_credential();
   for (const bool tls12 : {false, true}) {
-    Context context(Options{.allow_tls12 = tls12});
+    Context context(options({.allow_tls12 = tls12}));
     auto first = Engine::server(context, credential);
     auto second = Engine::client(context, credential, expected_);
     EXPECT_NE(first, nullptr);
@@ -109,7 +109,7 @@ TEST_F(EngineTest, OneCredentialServesManyConnectionsAndOptions) {
   }
 }
 
-TEST_F(EngineTest, GarbageInsteadOfAClientHelloFailsWithAnAlert) {
+TEST_P(EngineTest, GarbageInsteadOfAClientHelloFailsWithAnAlert) {
   Wire w = wire();
   const std::string_view http = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
   w.server.feed({http.begin(), http.end()}, SIZE_MAX);
@@ -118,7 +118,7 @@ TEST_F(EngineTest, GarbageInsteadOfAClientHelloFailsWithAnAlert) {
   EXPECT_EQ(w.server.error->message(), "tls handshake error: HTTP_REQUEST");
 }
 
-TEST_F(EngineTest, AFailedHandshakeStaysFailed) {
+TEST_P(EngineTest, AFailedHandshakeStaysFailed) {
   Wire w = with_server(spec(test::spiffe("demo", "impostor")), ca_);
   w.run();
   ASSERT_TRUE(w.client.error);
@@ -128,7 +128,7 @@ TEST_F(EngineTest, AFailedHandshakeStaysFailed) {
   EXPECT_EQ(again.error().code, code(Errc::kIdentity));
 }
 
-TEST_F(EngineTest, AHalfHandshakeIsNeitherDoneNorWrong) {
+TEST_P(EngineTest, AHalfHandshakeIsNeitherDoneNorWrong) {
   Wire w = wire();
   w.client.step({});
   auto hello = take(w.client.out);
@@ -142,7 +142,7 @@ TEST_F(EngineTest, AHalfHandshakeIsNeitherDoneNorWrong) {
   EXPECT_TRUE(w.server.out.empty());
 }
 
-TEST_F(EngineTest, KeysOfAllAcceptedKindsWork) {
+TEST_P(EngineTest, KeysOfAllAcceptedKindsWork) {
   for (const auto key : {CertSpec::Key::kP256, CertSpec::Key::kP384, CertSpec::Key::kEd25519,
                          CertSpec::Key::kRsa2048}) {
     CertSpec server = spec(server_id_);
@@ -152,6 +152,8 @@ TEST_F(EngineTest, KeysOfAllAcceptedKindsWork) {
     EXPECT_TRUE(w.client.done && w.server.done) << static_cast<int>(key);
   }
 }
+
+CULVERT_WITH_BOTH_RECORD_LAYERS(EngineTest);
 
 }  // namespace
 }  // namespace culvert::tls

@@ -62,7 +62,7 @@ class IdentityTest : public EngineTest {
   }
 };
 
-TEST_F(IdentityTest, ServerWithAnotherNameIsRefused) {
+TEST_P(IdentityTest, ServerWithAnotherNameIsRefused) {
   expect_client_refuses(
       with_server(spec(test::spiffe("demo", "impostor")), ca_), Errc::kIdentity,
       "identity verification error: peer did not present the expected SAN "
@@ -70,7 +70,7 @@ TEST_F(IdentityTest, ServerWithAnotherNameIsRefused) {
       "certificate unknown");
 }
 
-TEST_F(IdentityTest, EveryPartOfTheNameCounts) {
+TEST_P(IdentityTest, EveryPartOfTheNameCounts) {
   for (const auto& other : {test::spiffe("demo", "server", "other.domain"),
                             test::spiffe("prod", "server"), test::spiffe("demo", "Server")}) {
     expect_client_refuses(with_server(spec(other), ca_), Errc::kIdentity, other,
@@ -78,18 +78,20 @@ TEST_F(IdentityTest, EveryPartOfTheNameCounts) {
   }
 }
 
-TEST_F(IdentityTest, OneOfSeveralExpectedNamesIsEnough) {
+TEST_P(IdentityTest, OneOfSeveralExpectedNamesIsEnough) {
   expect_works({client_credential(),
                 server_credential(),
-                {test::identity("x", "y"), test::identity("demo", "server")}});
+                {test::identity("x", "y"), test::identity("demo", "server")},
+                options(),
+                options()});
 }
 
-TEST_F(IdentityTest, NoExpectedNameRefusesEveryServer) {
-  expect_client_refuses({client_credential(), server_credential(), {}}, Errc::kIdentity,
-                        "expected SAN (none)", "certificate unknown");
+TEST_P(IdentityTest, NoExpectedNameRefusesEveryServer) {
+  expect_client_refuses({client_credential(), server_credential(), {}, options(), options()},
+                        Errc::kIdentity, "expected SAN (none)", "certificate unknown");
 }
 
-TEST_F(IdentityTest, AClientMayTakeAnyServerOfATrustDomain) {
+TEST_P(IdentityTest, AClientMayTakeAnyServerOfATrustDomain) {
   const auto met = [&](const std::string& uri, const std::string& domain) {
     Wire w = with_server(spec(uri), ca_);
     w.client = Side{Engine::client_in_domain(*w.client_context, client_credential(), domain)};
@@ -111,7 +113,7 @@ TEST_F(IdentityTest, AClientMayTakeAnyServerOfATrustDomain) {
                         "expected SAN (none)", "certificate unknown");
 }
 
-TEST_F(IdentityTest, DnsNamesDoNotCount) {
+TEST_P(IdentityTest, DnsNamesDoNotCount) {
   CertSpec server;
   server.dns_names = {"server.demo.svc.cluster.local"};
   expect_client_refuses(with_server(server, ca_), Errc::kIdentity, "got none",
@@ -122,13 +124,13 @@ TEST_F(IdentityTest, DnsNamesDoNotCount) {
   expect_works(with_server(both, ca_));
 }
 
-TEST_F(IdentityTest, ClientOfAnotherTrustDomainIsRefused) {
+TEST_P(IdentityTest, ClientOfAnotherTrustDomainIsRefused) {
   expect_server_refuses(
       with_client(spec(test::spiffe("demo", "client", "other.domain")), ca_), Errc::kTrustDomain,
       "expected trust domain (cluster.local), got spiffe://other", "certificate unknown");
 }
 
-TEST_F(IdentityTest, ClientWithoutSpiffeIdIsRefused) {
+TEST_P(IdentityTest, ClientWithoutSpiffeIdIsRefused) {
   CertSpec client;
   client.dns_names = {"client.example"};
   expect_server_refuses(with_client(client, ca_), Errc::kTrustDomain, "got none",
@@ -137,15 +139,15 @@ TEST_F(IdentityTest, ClientWithoutSpiffeIdIsRefused) {
                         Errc::kTrustDomain, "got none", "certificate unknown");
 }
 
-TEST_F(IdentityTest, AnyNamespaceAndAccountOfOurTrustDomainMayComeIn) {
+TEST_P(IdentityTest, AnyNamespaceAndAccountOfOurTrustDomainMayComeIn) {
   expect_works(with_client(spec(test::spiffe("elsewhere", "someone")), ca_));
 }
 
-TEST_F(IdentityTest, ServerWithoutSpiffeIdTakesEveryTrustDomain) {
+TEST_P(IdentityTest, ServerWithoutSpiffeIdTakesEveryTrustDomain) {
   CertSpec server;
   server.dns_names = {"server.example"};
   Wire w(ca_.credential(test::spiffe("demo", "client", "other.domain")), ca_.credential(server),
-         expected_);
+         expected_, options(), options());
   w.client.step({});
   w.server.feed(take(w.client.out), SIZE_MAX);
   w.client.feed(take(w.server.out), SIZE_MAX);
@@ -153,7 +155,7 @@ TEST_F(IdentityTest, ServerWithoutSpiffeIdTakesEveryTrustDomain) {
   EXPECT_TRUE(w.client.error);
 }
 
-TEST_F(IdentityTest, OfTwoNamesOneMustFitAndTheFirstIsTheIdentity) {
+TEST_P(IdentityTest, OfTwoNamesOneMustFitAndTheFirstIsTheIdentity) {
   CertSpec two = spec(test::spiffe("demo", "alias"));
   two.uris.push_back(server_id_);
   Wire w = with_server(two, ca_);
@@ -169,23 +171,23 @@ TEST_F(IdentityTest, OfTwoNamesOneMustFitAndTheFirstIsTheIdentity) {
   EXPECT_EQ(v.server.engine->peer().identity, test::identity("demo", "client"));
 }
 
-TEST_F(IdentityTest, UnprintableUrisAreNoIdentity) {
+TEST_P(IdentityTest, UnprintableUrisAreNoIdentity) {
   expect_client_refuses(with_server(spec(server_id_ + "\n"), ca_), Errc::kIdentity, "got none",
                         "certificate unknown");
 }
 
-TEST_F(IdentityTest, ExpiredIsRefused) {
+TEST_P(IdentityTest, ExpiredIsRefused) {
   expect_both_refuse([](CertSpec& s) { s.not_after = WallClock::now() - std::chrono::minutes(1); },
                      "certificate verification error: certificate has expired",
                      "certificate expired");
 }
 
-TEST_F(IdentityTest, NotYetValidIsRefused) {
+TEST_P(IdentityTest, NotYetValidIsRefused) {
   expect_both_refuse([](CertSpec& s) { s.not_before = WallClock::now() + std::chrono::minutes(1); },
                      "certificate is not yet valid", "certificate expired");
 }
 
-TEST_F(IdentityTest, ExtendedKeyUsageCountsOnlyIfThere) {
+TEST_P(IdentityTest, ExtendedKeyUsageCountsOnlyIfThere) {
   CertSpec wrong = spec(server_id_);
   wrong.usages = {{Usage::kClient}};
   expect_client_refuses(with_server(wrong, ca_), Errc::kUntrusted, "serverAuth",
@@ -207,13 +209,13 @@ TEST_F(IdentityTest, ExtendedKeyUsageCountsOnlyIfThere) {
   expect_works(with_client(right, ca_));
 }
 
-TEST_F(IdentityTest, UnknownRootIsRefused) {
+TEST_P(IdentityTest, UnknownRootIsRefused) {
   const TestCa stranger("stranger");
   expect_both_refuse(spec(server_id_), spec(client_id_), stranger, "issuer certificate",
                      "unknown CA");
 }
 
-TEST_F(IdentityTest, RootOfTheSameNameWithAnotherKeyIsRefused) {
+TEST_P(IdentityTest, RootOfTheSameNameWithAnotherKeyIsRefused) {
   CertSpec no_ids;
   no_ids.key_ids = false;
   const TestCa twin("test root", no_ids);
@@ -222,7 +224,7 @@ TEST_F(IdentityTest, RootOfTheSameNameWithAnotherKeyIsRefused) {
   expect_both_refuse(server, client, twin, "certificate verification error", "");
 }
 
-TEST_F(IdentityTest, SelfSignedIsRefused) {
+TEST_P(IdentityTest, SelfSignedIsRefused) {
   const auto own = [&](const std::string& uri) {
     const auto minted = TestCa::self_signed(spec(uri));
     CredentialPem pem;
@@ -231,20 +233,20 @@ TEST_F(IdentityTest, SelfSignedIsRefused) {
     pem.roots = ca_.pem();
     return Credential::make(pem).value();
   };
-  expect_client_refuses({client_credential(), own(server_id_), expected_}, Errc::kUntrusted,
-                        "self signed", "unknown CA");
-  expect_server_refuses({own(client_id_), server_credential(), expected_}, Errc::kUntrusted,
-                        "self signed", "unknown CA");
+  expect_client_refuses({client_credential(), own(server_id_), expected_, options(), options()},
+                        Errc::kUntrusted, "self signed", "unknown CA");
+  expect_server_refuses({own(client_id_), server_credential(), expected_, options(), options()},
+                        Errc::kUntrusted, "self signed", "unknown CA");
 }
 
-TEST_F(IdentityTest, CaCertificateIsNoWorkload) {
+TEST_P(IdentityTest, CaCertificateIsNoWorkload) {
   CertSpec server = spec(server_id_), client = spec(client_id_);
   server.ca = client.ca = true;
   server.organization = client.organization = "sub CA";
   expect_both_refuse(server, client, ca_, "CA certificate where a workload's", "bad certificate");
 }
 
-TEST_F(IdentityTest, LeafCannotIssue) {
+TEST_P(IdentityTest, LeafCannotIssue) {
   // A workload's certificate must not vouch for another one.
   const TestCa issuer = ca_.intermediate("honest");
   CertSpec leaf_as_ca;
@@ -255,23 +257,25 @@ TEST_F(IdentityTest, LeafCannotIssue) {
                      "bad certificate");
 }
 
-TEST_F(IdentityTest, IntermediateChainsWork) {
+TEST_P(IdentityTest, IntermediateChainsWork) {
   const TestCa first = ca_.intermediate("first");
   const TestCa second = first.intermediate("second");
-  Wire w(second.credential(client_id_), second.credential(server_id_), expected_);
+  Wire w(second.credential(client_id_), second.credential(server_id_), expected_, options(),
+         options());
   EXPECT_EQ(second.credential(server_id_)->chain().size(), 3U);
   expect_works(std::move(w));
 }
 
-TEST_F(IdentityTest, MissingIntermediateIsRefused) {
+TEST_P(IdentityTest, MissingIntermediateIsRefused) {
   const TestCa first = ca_.intermediate("first");
   auto pem = first.credential_pem(spec(server_id_));
   pem.intermediates.clear();
-  expect_client_refuses({client_credential(), Credential::make(pem).value(), expected_},
-                        Errc::kUntrusted, "issuer certificate", "unknown CA");
+  expect_client_refuses(
+      {client_credential(), Credential::make(pem).value(), expected_, options(), options()},
+      Errc::kUntrusted, "issuer certificate", "unknown CA");
 }
 
-TEST_F(IdentityTest, SixIntermediatesAreTheLimit) {
+TEST_P(IdentityTest, SixIntermediatesAreTheLimit) {
   TestCa issuer = ca_;
   for (int i = 0; i < 6; ++i) issuer = issuer.intermediate("level " + std::to_string(i));
   expect_works(with_server(spec(server_id_), issuer));
@@ -279,50 +283,50 @@ TEST_F(IdentityTest, SixIntermediatesAreTheLimit) {
   expect_client_refuses(with_server(spec(server_id_), issuer), Errc::kUntrusted, "", "");
 }
 
-TEST_F(IdentityTest, ExpiredIntermediateIsRefused) {
+TEST_P(IdentityTest, ExpiredIntermediateIsRefused) {
   CertSpec old;
   old.not_after = WallClock::now() - std::chrono::minutes(1);
   expect_both_refuse(spec(server_id_), spec(client_id_), ca_.intermediate("old", old), "expired",
                      "certificate expired");
 }
 
-TEST_F(IdentityTest, EachOfSeveralRootsVerifiesItsOwn) {
+TEST_P(IdentityTest, EachOfSeveralRootsVerifiesItsOwn) {
   const TestCa other("other root");
   const std::string bundle = ca_.pem() + other.pem();
   const auto mine = ca_.credential(spec(client_id_), bundle);
   const auto theirs = other.credential(spec(server_id_), bundle);
   EXPECT_EQ(mine->roots().size(), 2U);
-  expect_works({mine, theirs, expected_});
+  expect_works({mine, theirs, expected_, options(), options()});
   expect_works({other.credential(spec(client_id_), bundle),
-                ca_.credential(spec(server_id_), bundle), expected_});
+                ca_.credential(spec(server_id_), bundle), expected_, options(), options()});
 }
 
-TEST_F(IdentityTest, RootsOfOneNameAreTriedInTurn) {
+TEST_P(IdentityTest, RootsOfOneNameAreTriedInTurn) {
   CertSpec no_ids;
   no_ids.key_ids = false;
   const TestCa old_root("mesh root", no_ids), new_root("mesh root", no_ids);
   CertSpec server = spec(server_id_), client = spec(client_id_);
   server.key_ids = client.key_ids = false;
   for (const auto& bundle : {old_root.pem() + new_root.pem(), new_root.pem() + old_root.pem()}) {
-    expect_works(
-        {new_root.credential(client, bundle), old_root.credential(server, bundle), expected_});
-    expect_works(
-        {old_root.credential(client, bundle), new_root.credential(server, bundle), expected_});
+    expect_works({new_root.credential(client, bundle), old_root.credential(server, bundle),
+                  expected_, options(), options()});
+    expect_works({old_root.credential(client, bundle), new_root.credential(server, bundle),
+                  expected_, options(), options()});
   }
 }
 
-TEST_F(IdentityTest, RootNeedNotBeSelfSigned) {
+TEST_P(IdentityTest, RootNeedNotBeSelfSigned) {
   const TestCa below = ca_.intermediate("regional");
   Wire w(below.credential(spec(client_id_), below.pem()),
-         below.credential(spec(server_id_), below.pem()), expected_);
+         below.credential(spec(server_id_), below.pem()), expected_, options(), options());
   expect_works(std::move(w));
   // And it is the end of the path: what else its own issuer signed is not trusted.
-  expect_client_refuses(
-      {below.credential(spec(client_id_), below.pem()), server_credential(), expected_},
-      Errc::kUntrusted, "issuer certificate", "unknown CA");
+  expect_client_refuses({below.credential(spec(client_id_), below.pem()), server_credential(),
+                         expected_, options(), options()},
+                        Errc::kUntrusted, "issuer certificate", "unknown CA");
 }
 
-TEST_F(IdentityTest, WeakKeysAndSignaturesAreRefused) {
+TEST_P(IdentityTest, WeakKeysAndSignaturesAreRefused) {
   CertSpec weak;
   weak.key = CertSpec::Key::kRsa1024;
   expect_both_refuse(spec(server_id_), spec(client_id_), ca_.intermediate("weak", weak), "RSA",
@@ -330,6 +334,8 @@ TEST_F(IdentityTest, WeakKeysAndSignaturesAreRefused) {
   expect_both_refuse([](CertSpec& s) { s.sha1 = true; }, "certificate verification error",
                      "bad certificate");
 }
+
+CULVERT_WITH_BOTH_RECORD_LAYERS(IdentityTest);
 
 }  // namespace
 }  // namespace culvert::tls

@@ -41,11 +41,11 @@ class RawPeerTest : public EngineTest {
     return peer;
   }
 
-  Context context_{Options{}};
+  Context context_{options()};
   Side server_{Engine::server(context_, server_credential())};
 };
 
-TEST_F(RawPeerTest, NoClientCertificate) {
+TEST_P(RawPeerTest, NoClientCertificate) {
   RawTls peer = RawTls::client(nullptr);
   EXPECT_EQ(run(peer), "TLSV1_ALERT_CERTIFICATE_REQUIRED");
   ASSERT_TRUE(server_.error);
@@ -53,13 +53,13 @@ TEST_F(RawPeerTest, NoClientCertificate) {
   EXPECT_FALSE(server_.done);
 }
 
-TEST_F(RawPeerTest, ForeignTrustDomainIsToldCertificateUnknown) {
+TEST_P(RawPeerTest, ForeignTrustDomainIsToldCertificateUnknown) {
   const auto pem = ca_.credential_pem(spec(test::spiffe("demo", "client", "other.domain")));
   RawTls peer = RawTls::client(&pem);
   EXPECT_EQ(run(peer), "SSLV3_ALERT_CERTIFICATE_UNKNOWN");
 }
 
-TEST_F(RawPeerTest, Rsa1024LeafIsRefused) {
+TEST_P(RawPeerTest, Rsa1024LeafIsRefused) {
   CertSpec weak = spec(client_id_);
   weak.key = CertSpec::Key::kRsa1024;
   const auto pem = ca_.credential_pem(weak);
@@ -71,7 +71,7 @@ TEST_F(RawPeerTest, Rsa1024LeafIsRefused) {
 }
 
 // Whoever reads C strings would see a good name followed by nothing.
-TEST_F(RawPeerTest, NulInAUriIsRefusedHoweverGoodTheRest) {
+TEST_P(RawPeerTest, NulInAUriIsRefusedHoweverGoodTheRest) {
   CertSpec tricky = spec(client_id_);
   tricky.uris.push_back(client_id_ + std::string("\0.evil", 6));
   const auto client_pem = ca_.credential_pem(tricky);
@@ -93,7 +93,7 @@ TEST_F(RawPeerTest, NulInAUriIsRefusedHoweverGoodTheRest) {
   EXPECT_FALSE(client.out.empty());
 }
 
-TEST_F(RawPeerTest, AlpnWithoutH2IsRefused) {
+TEST_P(RawPeerTest, AlpnWithoutH2IsRefused) {
   const auto pem = client_pem();
   RawTls peer = RawTls::client(&pem, [](SSL_CTX* context) {
     SSL_CTX_set_alpn_protos(context, reinterpret_cast<const uint8_t*>("\x08http/1.1"), 9);
@@ -103,7 +103,7 @@ TEST_F(RawPeerTest, AlpnWithoutH2IsRefused) {
   EXPECT_EQ(server_.error->code, code(Errc::kHandshake));
 }
 
-TEST_F(RawPeerTest, H2AmongOthersIsChosen) {
+TEST_P(RawPeerTest, H2AmongOthersIsChosen) {
   const auto pem = client_pem();
   RawTls peer = RawTls::client(&pem, [](SSL_CTX* context) {
     SSL_CTX_set_alpn_protos(context, reinterpret_cast<const uint8_t*>("\x08http/1.1\x02h2"), 12);
@@ -113,12 +113,12 @@ TEST_F(RawPeerTest, H2AmongOthersIsChosen) {
   EXPECT_EQ(server_.engine->peer().alpn, "h2");
 }
 
-TEST_F(RawPeerTest, NoAlpnIsAccepted) {
+TEST_P(RawPeerTest, NoAlpnIsAccepted) {
   connected();
   EXPECT_EQ(server_.engine->peer().alpn, "");
 }
 
-TEST_F(RawPeerTest, Tls12ClientIsRefusedUnlessAllowed) {
+TEST_P(RawPeerTest, Tls12ClientIsRefusedUnlessAllowed) {
   const auto pem = client_pem();
   const auto only_12 = [](SSL_CTX* context) {
     SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
@@ -129,7 +129,7 @@ TEST_F(RawPeerTest, Tls12ClientIsRefusedUnlessAllowed) {
   EXPECT_EQ(server_.error->code, code(Errc::kHandshake));
   EXPECT_EQ(server_.error->message(), "tls handshake error: UNSUPPORTED_PROTOCOL");
 
-  Context context(Options{.allow_tls12 = true});
+  Context context(options({.allow_tls12 = true}));
   server_ = Side{Engine::server(context, server_credential())};
   RawTls accepted = RawTls::client(&pem, only_12);
   EXPECT_EQ(run(accepted), "");
@@ -141,7 +141,7 @@ TEST_F(RawPeerTest, Tls12ClientIsRefusedUnlessAllowed) {
   server_ = {};  // before its context
 }
 
-TEST_F(RawPeerTest, TheClientChoosesAmongOurSuites) {
+TEST_P(RawPeerTest, TheClientChoosesAmongOurSuites) {
   const auto pem = client_pem();
   for (const uint16_t suite : {SSL_CIPHER_AES_128_GCM_SHA256, SSL_CIPHER_AES_256_GCM_SHA384}) {
     server_ = Side{Engine::server(context_, server_credential())};
@@ -156,7 +156,7 @@ TEST_F(RawPeerTest, TheClientChoosesAmongOurSuites) {
   }
 }
 
-TEST_F(RawPeerTest, ChaCha20AloneIsRefused) {
+TEST_P(RawPeerTest, ChaCha20AloneIsRefused) {
   const auto pem = client_pem();
   RawTls peer = RawTls::client(&pem, [&](SSL_CTX* context) {
     const uint16_t only = SSL_CIPHER_CHACHA20_POLY1305_SHA256;
@@ -166,7 +166,7 @@ TEST_F(RawPeerTest, ChaCha20AloneIsRefused) {
   EXPECT_EQ(server_.error->message(), "tls handshake error: NO_SHARED_CIPHER");
 }
 
-TEST_F(RawPeerTest, NoTicketsAreSent) {
+TEST_P(RawPeerTest, NoTicketsAreSent) {
   const auto pem = client_pem();
   int tickets = 0;
   RawTls peer = RawTls::client(&pem, [&](SSL_CTX* context) {
@@ -186,7 +186,7 @@ TEST_F(RawPeerTest, NoTicketsAreSent) {
   EXPECT_EQ(tickets, 0);
 }
 
-TEST_F(RawPeerTest, KeyUpdateIsObeyedAndAnswered) {
+TEST_P(RawPeerTest, KeyUpdateIsObeyedAndAnswered) {
   RawTls peer = connected();
   for (int round = 0; round < 5; ++round) {
     ASSERT_EQ(SSL_key_update(peer.ssl(), SSL_KEY_UPDATE_REQUESTED), 1);
@@ -200,7 +200,7 @@ TEST_F(RawPeerTest, KeyUpdateIsObeyedAndAnswered) {
   EXPECT_EQ(server_.got.text, "new keynew keynew keynew keynew key");
 }
 
-TEST_F(RawPeerTest, TicketsFromAServerAreIgnored) {
+TEST_P(RawPeerTest, TicketsFromAServerAreIgnored) {
   const auto pem = ca_.credential_pem(spec(server_id_));
   RawTls peer = RawTls::server(pem);
   Side client{Engine::client(context_, client_credential(), expected_)};
@@ -217,7 +217,7 @@ TEST_F(RawPeerTest, TicketsFromAServerAreIgnored) {
   EXPECT_EQ(client.got.text, "hello");
 }
 
-TEST_F(RawPeerTest, CloseNotifyBothWays) {
+TEST_P(RawPeerTest, CloseNotifyBothWays) {
   RawTls peer = connected();
   peer.write("bye");
   peer.close();
@@ -230,7 +230,7 @@ TEST_F(RawPeerTest, CloseNotifyBothWays) {
   EXPECT_TRUE(peer.closed());
 }
 
-TEST_F(RawPeerTest, CertificatesBeyond64KiBAreRefused) {
+TEST_P(RawPeerTest, CertificatesBeyond64KiBAreRefused) {
   for (const auto& [names, accepted] : {std::pair(2000, true), std::pair(2300, false)}) {
     CertSpec large = spec(client_id_);
     // 30 bytes each in the certificate.
@@ -247,7 +247,7 @@ TEST_F(RawPeerTest, CertificatesBeyond64KiBAreRefused) {
   }
 }
 
-TEST_F(RawPeerTest, AnEndlessHandshakeMessageIsRefused) {
+TEST_P(RawPeerTest, AnEndlessHandshakeMessageIsRefused) {
   // A ClientHello that claims 16 MiB - 1.
   std::vector<uint8_t> record{0x16, 0x03, 0x01, 0x00, 0x08, 0x01, 0xff, 0xff, 0xff, 3, 3, 0, 0};
   server_.feed(record, SIZE_MAX);
@@ -255,6 +255,8 @@ TEST_F(RawPeerTest, AnEndlessHandshakeMessageIsRefused) {
   EXPECT_THAT(server_.error->message(), HasSubstr("EXCESSIVE_MESSAGE_SIZE"));
   EXPECT_FALSE(server_.out.empty());
 }
+
+CULVERT_WITH_BOTH_RECORD_LAYERS(RawPeerTest);
 
 }  // namespace
 }  // namespace culvert::tls

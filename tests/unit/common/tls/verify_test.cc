@@ -43,7 +43,7 @@ class VerifyTest : public EngineTest {
   const CredentialPtr own_ = server_credential();
 };
 
-TEST_F(VerifyTest, ASecondLookIsAHit) {
+TEST_P(VerifyTest, ASecondLookIsAHit) {
   const auto peer = chain(ca_.credential_pem(spec(client_id_)));
   EXPECT_FALSE(verify(*own_, peer));
   EXPECT_EQ(cache_.stats().hits, 0U);
@@ -52,14 +52,14 @@ TEST_F(VerifyTest, ASecondLookIsAHit) {
   EXPECT_EQ(identity_, test::identity("demo", "client"));
 }
 
-TEST_F(VerifyTest, ARenewedCertificateOfOursWithTheSameRootsKeepsTheCache) {
+TEST_P(VerifyTest, ARenewedCertificateOfOursWithTheSameRootsKeepsTheCache) {
   const auto peer = chain(ca_.credential_pem(spec(client_id_)));
   EXPECT_FALSE(verify(*own_, peer));
   EXPECT_FALSE(verify(*server_credential(), peer));
   EXPECT_EQ(cache_.stats().hits, 1U);
 }
 
-TEST_F(VerifyTest, OtherRootsDoNotProfit) {
+TEST_P(VerifyTest, OtherRootsDoNotProfit) {
   const auto peer = chain(ca_.credential_pem(spec(client_id_)));
   EXPECT_FALSE(verify(*own_, peer));
   const test::TestCa other("other");
@@ -69,7 +69,7 @@ TEST_F(VerifyTest, OtherRootsDoNotProfit) {
   EXPECT_EQ(cache_.stats().hits, 0U);
 }
 
-TEST_F(VerifyTest, TheOtherRoleDoesNotProfit) {
+TEST_P(VerifyTest, TheOtherRoleDoesNotProfit) {
   test::CertSpec server_only = spec(server_id_);
   server_only.usages = {{test::CertSpec::Usage::kServer}};
   const auto peer = chain(ca_.credential_pem(server_only));
@@ -79,7 +79,7 @@ TEST_F(VerifyTest, TheOtherRoleDoesNotProfit) {
   EXPECT_EQ(refused->alert, SSL_AD_UNSUPPORTED_CERTIFICATE);
 }
 
-TEST_F(VerifyTest, AnotherPresentationIsLookedAtAnew) {
+TEST_P(VerifyTest, AnotherPresentationIsLookedAtAnew) {
   const auto pem = ca_.intermediate("issuing").credential_pem(spec(client_id_));
   EXPECT_FALSE(verify(*own_, chain(pem)));
   auto bare = pem;
@@ -87,7 +87,7 @@ TEST_F(VerifyTest, AnotherPresentationIsLookedAtAnew) {
   EXPECT_TRUE(verify(*own_, chain(bare)));
 }
 
-TEST_F(VerifyTest, RefusalsAreNotRemembered) {
+TEST_P(VerifyTest, RefusalsAreNotRemembered) {
   const test::TestCa other("other");
   const auto peer = chain(other.credential_pem(spec(client_id_)));
   EXPECT_TRUE(verify(*own_, peer));
@@ -95,7 +95,7 @@ TEST_F(VerifyTest, RefusalsAreNotRemembered) {
   EXPECT_EQ(cache_.size(), 0U);
 }
 
-TEST_F(VerifyTest, TheNameIsCheckedOnHitsToo) {
+TEST_P(VerifyTest, TheNameIsCheckedOnHitsToo) {
   const auto peer = chain(ca_.credential_pem(spec(test::spiffe("demo", "impostor"))));
   for (int i = 0; i < 2; ++i) {
     const auto refused = verify(*own_, peer, Role::kClient);
@@ -106,7 +106,7 @@ TEST_F(VerifyTest, TheNameIsCheckedOnHitsToo) {
   EXPECT_EQ(cache_.stats().hits, 1U);
 }
 
-TEST_F(VerifyTest, AHitEndsWithTheEarliestCertificateOnThePath) {
+TEST_P(VerifyTest, AHitEndsWithTheEarliestCertificateOnThePath) {
   const WallTime now = WallClock::now();
   test::CertSpec brief;
   brief.not_after = now + std::chrono::minutes(10);
@@ -121,7 +121,7 @@ TEST_F(VerifyTest, AHitEndsWithTheEarliestCertificateOnThePath) {
   EXPECT_EQ(cache_.size(), 0U);
 }
 
-TEST_F(VerifyTest, AClockThatWentBackIsNoticed) {
+TEST_P(VerifyTest, AClockThatWentBackIsNoticed) {
   const WallTime now = WallClock::now();
   test::CertSpec young = spec(client_id_);
   young.not_before = now - std::chrono::minutes(1);
@@ -130,7 +130,7 @@ TEST_F(VerifyTest, AClockThatWentBackIsNoticed) {
   EXPECT_TRUE(verify(*own_, peer, Role::kServer, now - std::chrono::minutes(2)));
 }
 
-TEST_F(VerifyTest, OwnCertificateWithoutSpiffeIdSkipsTheTrustDomain) {
+TEST_P(VerifyTest, OwnCertificateWithoutSpiffeIdSkipsTheTrustDomain) {
   test::CertSpec nameless;
   nameless.dns_names = {"server.example"};
   const auto peer = chain(ca_.credential_pem(spec(test::spiffe("demo", "client", "other.domain"))));
@@ -139,14 +139,14 @@ TEST_F(VerifyTest, OwnCertificateWithoutSpiffeIdSkipsTheTrustDomain) {
   EXPECT_EQ(identity_, test::identity("demo", "client", "other.domain"));
 }
 
-TEST_F(VerifyTest, NothingPresentedIsRefused) {
+TEST_P(VerifyTest, NothingPresentedIsRefused) {
   const auto refused = verify(*own_, Chain(sk_CRYPTO_BUFFER_new_null()));
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->error.code, code(Errc::kNoCertificate));
   EXPECT_EQ(refused->alert, SSL_AD_CERTIFICATE_REQUIRED);
 }
 
-TEST_F(VerifyTest, JunkBesideThePathIsAllowedUpToALimit) {
+TEST_P(VerifyTest, JunkBesideThePathIsAllowedUpToALimit) {
   auto pem = ca_.intermediate("issuing").credential_pem(spec(client_id_));
   while (pem.intermediates.size() < 15) {
     pem.intermediates.insert(pem.intermediates.begin(), test::TestCa("junk").pem());
@@ -156,7 +156,7 @@ TEST_F(VerifyTest, JunkBesideThePathIsAllowedUpToALimit) {
   EXPECT_TRUE(verify(*own_, chain(pem)));
 }
 
-TEST_F(VerifyTest, LongListsOfNamesAreCutInMessages) {
+TEST_P(VerifyTest, LongListsOfNamesAreCutInMessages) {
   test::CertSpec many;
   for (int i = 0; i < 100; ++i) many.uris.push_back(test::spiffe("demo", "sa" + std::to_string(i)));
   const auto refused = verify(*own_, chain(ca_.credential_pem(many)), Role::kClient);
@@ -166,9 +166,9 @@ TEST_F(VerifyTest, LongListsOfNamesAreCutInMessages) {
 }
 
 // The second connection of a peer is a hit on both sides, across new engines of one context.
-TEST_F(VerifyTest, EnginesShareTheCacheOfTheirContext) {
+TEST_P(VerifyTest, EnginesShareTheCacheOfTheirContext) {
   const auto client = client_credential(), server = server_credential();
-  Wire w(client, server, expected_);
+  Wire w(client, server, expected_, options(), options());
   w.run();
   EXPECT_EQ(w.server_context->cache_stats().hits, 0U);
   EXPECT_EQ(w.server_context->cache_stats().misses, 1U);
@@ -179,6 +179,8 @@ TEST_F(VerifyTest, EnginesShareTheCacheOfTheirContext) {
   EXPECT_EQ(w.client_context->cache_stats().hits, 1U);
   EXPECT_EQ(w.server.engine->peer().identity, test::identity("demo", "client"));
 }
+
+CULVERT_WITH_BOTH_RECORD_LAYERS(VerifyTest);
 
 }  // namespace
 }  // namespace culvert::tls
