@@ -35,8 +35,10 @@ Result<> input_to(Side& side, std::string_view bytes) { return side.session.feed
 template <class Client, class Server>
 class Traffic {
  public:
-  Traffic(Client& client, Server& server, uint32_t seed)
-      : client_(client), server_(server), random_(seed) {}
+  // `holds`: the server takes so few streams that requests are held back. Those are not reset, so
+  // that ids are given in the order of open().
+  Traffic(Client& client, Server& server, uint32_t seed, bool holds = false)
+      : client_(client), server_(server), random_(seed), holds_(holds) {}
 
   void run(int steps) {
     for (int i = 0; i < steps && !testing::Test::HasFailure(); ++i) step();
@@ -140,6 +142,7 @@ class Traffic {
     Plan& plan = plans_[id];
     if (random_() % 2 == 0) {
       if (client_.at(id).closed || plan.client_reset) return;
+      if (holds_ && client_.at(id).log.empty()) return;
       reset(client_, client_.at(id), code);
       plan.client_reset = code;
     } else if (served(id) && !server_.at(id).closed && !plan.server_reset) {
@@ -233,6 +236,7 @@ class Traffic {
   Client& client_;
   Server& server_;
   std::mt19937 random_;
+  const bool holds_;
   std::map<StreamId, Plan> plans_;
   std::string up_, down_;
 };
@@ -262,7 +266,7 @@ TEST_P(TunnelDifferential, WithItself) {
   settings.connection_window = 300'000;
   TunnelSide client(Role::kClient, settings);
   TunnelSide server(Role::kServer, settings);
-  Traffic(client, server, GetParam()).run(3000);
+  Traffic(client, server, GetParam(), true).run(3000);
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, TunnelDifferential, testing::Range<uint32_t>(0, 20));
 

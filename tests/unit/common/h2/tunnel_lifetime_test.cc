@@ -259,6 +259,44 @@ TEST_F(TunnelPair, StreamsMayDieWhileTheConnectionDoes) {
   }
 }
 
+// The session resets a stream for an error; data that came before is its end.
+TEST_F(TunnelRawClient, AStreamMayDieOfItsDataBeforeItsError) {
+  StreamId id = 1;
+  for (const std::string& bad : {window_update(0x11, 0), window_update(0x11, 0x7fffffff),
+                                 frame(kHeaders, 4, 0x11, block({{"a", "b"}})),
+                                 frame(kData, 0, 0x11, std::string(300'000, 'x'))}) {
+    TestTunnel& stream = tunnel(id);
+    stream.hook = [this, id](std::string_view) {
+      server.session.detach(server.at(id));
+      server.streams.erase(id);
+    };
+    std::string now = bad;
+    now.replace(now.find(std::string("\0\0\0\x11", 4)), 4, be(static_cast<uint32_t>(id), 4));
+    ASSERT_TRUE(feed(frame(kData, 0, id, "x") + now));
+    EXPECT_EQ(count_of(drain(), kRst, id), 1U);
+    EXPECT_FALSE(server.streams.contains(id));
+    id += 2;
+  }
+}
+
+TEST_F(TunnelRawServer, StreamsMayDieWhileGoawayRefusesThem) {
+  greet(setting(3, 20));
+  for (int i = 0; i < 40; ++i) client.open();
+  drain();
+  for (StreamId id = 1; id < 80; id += 2)
+    client.at(id).hook = [this, id](std::string_view) {
+      for (const StreamId victim : {id + 2, 80 - id, id}) {
+        const auto at = client.streams.find(victim);
+        if (at == client.streams.end()) continue;
+        client.session.detach(*at->second);
+        client.streams.erase(at);
+      }
+    };
+  ASSERT_TRUE(feed(frame(kGoaway, 0, 0, be(0, 4) + be(0, 4))));
+  EXPECT_EQ(client.session.streams(), 0U);
+  EXPECT_TRUE(client.streams.empty());
+}
+
 // Requests held back are opened from the callback that made room for them.
 TEST_F(TunnelRawServer, AnotherRequestMayBeOpenedInAnyCallback) {
   greet(setting(3, 1));

@@ -259,6 +259,18 @@ TEST_F(TunnelRawClient, GoodStreamsAreNoCreditForBadOnes) {
   EXPECT_EQ(broken, 1001);
 }
 
+// More than it was told it may have is an error of the peer's.
+TEST_F(FewTunnels, StreamsBeyondTheLimitAreAFlood) {
+  tunnel(1);
+  tunnel(3);
+  StreamId id = 5;
+  for (int i = 0; i < 1000; ++i, id += 2) {
+    ASSERT_TRUE(feed(frame(kHeaders, 4, id, kConnectBlock))) << i;
+    EXPECT_EQ(code_of(drain(), kRst, id), ErrorCode::kRefusedStream);
+  }
+  EXPECT_TRUE(fails_with(feed(frame(kHeaders, 4, id, kConnectBlock)), Errc::kFlood));
+}
+
 // Refusals are no errors of the peer, but it has to read them.
 TEST_F(TunnelRawClient, FramesThatThePeerCausesAndDoesNotReadAreAFlood) {
   server.refuse = true;

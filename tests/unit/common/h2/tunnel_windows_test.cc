@@ -113,6 +113,25 @@ TEST_F(TunnelRawServer, InitialWindowSizeChangesOpenStreamsUpAndDown) {
   EXPECT_EQ(data_in(drain()).size(), 0U);
 }
 
+// Also for one that was about to send.
+TEST_F(TunnelRawServer, ASettingBelowWhatWasSentStopsAStreamThatIsReady) {
+  greet();
+  ASSERT_TRUE(feed(window_update(0, 10 << 20)));
+  TestTunnel& stream = tunnel();
+  stream.output = std::string(60'000, 'x');
+  client.session.resume(stream);
+  EXPECT_EQ(data_in(drain()).size(), 60'000U);
+  stream.output = std::string(100'000, 'y');
+  client.session.resume(stream);
+  ASSERT_TRUE(feed(frame(kSettings, 0, 0, setting(4, 10'000))));
+  EXPECT_EQ(data_in(drain()).size(), 0U);
+  EXPECT_FALSE(client.session.wants_write());
+  ASSERT_TRUE(feed(frame(kSettings, 0, 0, setting(4, 60'000))));  // exactly none
+  EXPECT_EQ(data_in(drain()).size(), 0U);
+  ASSERT_TRUE(feed(frame(kSettings, 0, 0, setting(4, 60'005))));
+  EXPECT_EQ(data_in(drain()).size(), 5U);
+}
+
 TEST_F(TunnelRawServer, SettingsApplyInOrderAndTheLastCounts) {
   greet();
   ASSERT_TRUE(feed(window_update(0, 10 << 20)));
@@ -321,7 +340,8 @@ TEST_F(Grows, WhatIsNotConsumedIsNotWidened) {
 TEST_F(Grows, AnAnswerNobodyAskedForChangesNothing) {
   TestTunnel& stream = fresh(1);
   for (int i = 0; i < 50; ++i) {
-    answers = frame(kPing, 1, 0, std::string_view("measure\0", 8)) + frame(kPing, 1, 0, "whatever");
+    answers = frame(kPing, 1, 0, std::string_view("measure\0", 8)) +
+              frame(kPing, 1, 0, "whatever") + frame(kPing, 1, 0, "shutdown");
     send(stream, 4096, 4096);
   }
   EXPECT_LE(most, 64U << 10);
