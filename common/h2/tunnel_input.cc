@@ -256,8 +256,10 @@ Result<> TunnelSession::take_block(Bytes block) {
 
 Result<> TunnelSession::take_request(DecodedHead decoded, bool end) {
   const StreamId id = last_peer_stream_;
-  // RFC 9113 section 6.8: the peer was told that it is not taken, and may ask another server.
-  if (goaway_sent_) return {};
+  if (goaway_sent_) {  // the peer was told which one is the last (RFC 9113 section 6.8)
+    append_rst_stream(control_, id, ErrorCode::kRefusedStream);
+    return count_queued(false);
+  }
   last_taken_ = id;
   const bool room =
       !settings_.max_concurrent_streams || streams_.size() < *settings_.max_concurrent_streams;
