@@ -76,11 +76,11 @@ Result<> FrameReader::begin_frame(FrameSink& sink) {
   padding_ = 0;
   if (header_.length > max_frame_size_)
     return fail(ErrorCode::kFrameSizeError, "a frame longer than SETTINGS_MAX_FRAME_SIZE");
+  if (auto good = sink.on_frame_header(header_); !good) return good;
   if (header_.type > FrameType::kContinuation) {
     state_ = left_ > 0 ? State::kSkip : State::kHeader;
     return {};
   }
-  if (auto good = sink.on_frame_header(header_); !good) return good;
   if (header_.type != FrameType::kData) {
     if (header_.length > kMaxControl)
       return fail(ErrorCode::kEnhanceYourCalm, "a control frame that is too long");

@@ -13,8 +13,8 @@ namespace culvert::h2 {
 // Told what arrives. Errors stop FrameReader::feed, which returns them.
 class FrameSink {
  public:
-  // A frame begins: the only word on its length and stream before its payload. Not for frames of
-  // unknown types, which are skipped (RFC 9113 section 4.1).
+  // A frame begins: the only word on its length and stream before its payload. For frames of
+  // unknown types, which are then skipped (RFC 9113 section 4.1), the only one at all.
   virtual Result<> on_frame_header(const FrameHeader& header) = 0;
   // A piece of a DATA frame's payload as it arrived, padding left out: never waits for the rest.
   virtual Result<> on_data_piece(MutableBytes piece) = 0;

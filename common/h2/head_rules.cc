@@ -58,8 +58,8 @@ bool HeadRules::take_pseudo(std::string_view name, std::string_view value) {
   seen_ |= field;
   if (field == kMethod) connect_ = value == "CONNECT";
   if (field == kStatus) return is_status(value);
-  // Also the authority: a CONNECT to nowhere, and for others RFC 9113 section 8.3.1 (:path).
-  return !value.empty() || field == kAuthority;
+  // RFC 9113 sections 8.3.1 (:path, :authority) and 8.5: a CONNECT names a host and a port.
+  return !value.empty();
 }
 
 bool HeadRules::complete() const {

@@ -4,6 +4,7 @@
 #include "common/h2/tunnel_session.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 namespace culvert::h2 {
@@ -20,17 +21,17 @@ bool carries(const std::array<uint8_t, 8>& expected, Bytes payload) {
   return std::equal(expected.begin(), expected.end(), payload.begin(), payload.end());
 }
 
+// What comes before a HEADERS frame's block: the length of the padding, and the priority.
+size_t prefix_of(const FrameHeader& header) {
+  return (header.has(flags::kPadded) ? 1U : 0U) + (header.has(flags::kPriority) ? 5U : 0U);
+}
+
 // What is left of a HEADERS payload without padding and priority (RFC 9113 section 6.2).
 std::optional<Bytes> fragment_of(const FrameHeader& header, Bytes payload) {
-  size_t padding = 0;
-  if (header.has(flags::kPadded)) {
-    if (payload.empty()) return std::nullopt;
-    padding = payload.front();
-    payload = payload.subspan(1);
-  }
-  const size_t priority = header.has(flags::kPriority) ? 5 : 0;
-  if (payload.size() < padding + priority) return std::nullopt;
-  return payload.subspan(priority, payload.size() - priority - padding);
+  const size_t padding = header.has(flags::kPadded) ? payload.front() : 0;
+  payload = payload.subspan(prefix_of(header));
+  if (payload.size() < padding) return std::nullopt;
+  return payload.first(payload.size() - padding);
 }
 
 }  // namespace
@@ -73,15 +74,17 @@ Result<> TunnelSession::forced_reset() {
 }
 
 Result<> TunnelSession::reset_by_error(TunnelStream& stream, ErrorCode code) {
-  hand_on();
-  queue_reset(stream, code);
+  const StreamId id = stream.id_;
+  hand_on();  // may be its end
+  if (TunnelStream* still = find(id)) queue_reset(*still, code);
   return forced_reset();
 }
 
 // ---- frames
 
 Result<> TunnelSession::on_frame_header(const FrameHeader& header) {
-  if (!settings_received_ && header.type != FrameType::kSettings)
+  // RFC 9113 section 3.4; an acknowledgement is no preface.
+  if (!settings_received_ && (header.type != FrameType::kSettings || header.has(flags::kAck)))
     return break_off(ErrorCode::kProtocolError, "the peer's first frame is not SETTINGS");
   const bool continues = header.type == FrameType::kContinuation;
   if ((block_stream_ != 0) != continues || (continues && header.stream != block_stream_))
@@ -103,16 +106,16 @@ Result<> TunnelSession::on_frame(const FrameHeader& header, Bytes payload) {
     case FrameType::kPing:
       return take_ping(header, payload);
     case FrameType::kGoaway:
-      if (header.stream != 0 || payload.size() < 8)
-        return break_off(ErrorCode::kProtocolError, "a malformed GOAWAY");
+      if (header.stream != 0) return break_off(ErrorCode::kProtocolError, "GOAWAY of a stream");
+      if (payload.size() < 8) return break_off(ErrorCode::kFrameSizeError, "a malformed GOAWAY");
       return take_goaway(payload);
     case FrameType::kWindowUpdate:
       return take_window_update(header, payload);
     case FrameType::kPushPromise:
       return break_off(ErrorCode::kProtocolError, "a push, which was not allowed");
     case FrameType::kPriority:
-      if (header.stream == 0 || payload.size() != 5)
-        return break_off(ErrorCode::kFrameSizeError, "a malformed PRIORITY");
+      if (header.stream == 0) return break_off(ErrorCode::kProtocolError, "PRIORITY of no stream");
+      if (payload.size() != 5) return break_off(ErrorCode::kFrameSizeError, "a malformed PRIORITY");
       break;
     case FrameType::kData:
       break;
@@ -139,8 +142,9 @@ Result<> TunnelSession::begin_data(const FrameHeader& header) {
   measure();
   TunnelStream* stream = find(header.stream);
   if (stream == nullptr || stream->closing_) return {};  // gone: what is on its way is dropped
-  if (stream->input_ended_ || !stream->head_received_)
-    return reset_by_error(*stream, ErrorCode::kStreamClosed);
+  if (stream->input_ended_) return reset_by_error(*stream, ErrorCode::kStreamClosed);
+  // RFC 9113 section 8.1: a message begins with its head.
+  if (!stream->head_received_) return reset_by_error(*stream, ErrorCode::kProtocolError);
   stream->receive_window_ -= header.length;
   if (stream->receive_window_ < 0) return reset_by_error(*stream, ErrorCode::kFlowControlError);
   data_stream_ = stream;
@@ -206,6 +210,8 @@ void TunnelSession::measured() {
 
 Result<> TunnelSession::take_headers(const FrameHeader& header, Bytes payload) {
   hand_on();
+  if (payload.size() < prefix_of(header))
+    return break_off(ErrorCode::kFrameSizeError, "HEADERS too short for their flags");
   const auto fragment = fragment_of(header, payload);
   if (header.stream == 0 || !fragment)
     return break_off(ErrorCode::kProtocolError, "malformed HEADERS");
@@ -250,11 +256,16 @@ Result<> TunnelSession::take_block(Bytes block) {
 
 Result<> TunnelSession::take_request(DecodedHead decoded, bool end) {
   const StreamId id = last_peer_stream_;
+  if (goaway_sent_) {  // the peer was told which one is the last (RFC 9113 section 6.8)
+    append_rst_stream(control_, id, ErrorCode::kRefusedStream);
+    return count_queued(false);
+  }
+  last_taken_ = id;
   const bool room =
       !settings_.max_concurrent_streams || streams_.size() < *settings_.max_concurrent_streams;
   if (!room || !handler_.on_stream(id)) {
     append_rst_stream(control_, id, ErrorCode::kRefusedStream);
-    return forced_reset();
+    return room ? count_queued(false) : forced_reset();
   }
   TunnelStream* stream = find(id);
   if (stream == nullptr || stream->closing_) return {};  // given up already
@@ -297,6 +308,8 @@ Result<> TunnelSession::take_settings(const FrameHeader& header, Bytes payload) 
     return {};
   }
   if (payload.size() % 6 != 0) return break_off(ErrorCode::kFrameSizeError, "a malformed SETTINGS");
+  // RFC 9113 section 6.5.2: without the setting there is no limit.
+  if (!settings_received_) peer_max_streams_ = std::numeric_limits<uint32_t>::max();
   settings_received_ = true;
   for (; !payload.empty(); payload = payload.subspan(6)) {
     const auto id = static_cast<Setting>(read_u16(payload.data()));
@@ -353,8 +366,8 @@ Result<> TunnelSession::take_ping(const FrameHeader& header, Bytes payload) {
     measured();
   } else if (carries(pings::kShutdown, payload)) {
     hand_on();
-    handler_.on_shutdown_noticed();
-  } else {
+    if (std::exchange(noticing_, false)) handler_.on_shutdown_noticed();
+  } else if (carries(pings::kKeepalive, payload)) {
     handler_.on_ping_ack();
   }
   return {};
@@ -364,13 +377,18 @@ Result<> TunnelSession::take_goaway(Bytes payload) {
   hand_on();
   goaway_received_ = true;
   const auto last = static_cast<StreamId>(read_u32(payload.data()) & 0x7fffffff);
-  // Those the peer did not take may go to another connection.
-  std::vector<TunnelStream*> refused;
+  // Those the peer did not take may go to another connection. One by one: a stream's owner may
+  // detach another.
+  std::vector<StreamId> refused;
   for (const auto& [id, stream] : streams_)
-    if (role_ == Role::kClient && id > last) refused.push_back(stream);
-  for (const Held& held : held_) refused.push_back(held.stream);
-  held_.clear();
-  for (TunnelStream* stream : refused) remove(*stream, ErrorCode::kRefusedStream);
+    if (role_ == Role::kClient && id > last) refused.push_back(id);
+  for (const StreamId id : refused)
+    if (TunnelStream* stream = find(id)) remove(*stream, ErrorCode::kRefusedStream);
+  while (!held_.empty()) {
+    TunnelStream& stream = *held_.front().stream;
+    held_.erase(held_.begin());
+    stream.on_closed(ErrorCode::kRefusedStream);
+  }
   handler_.on_goaway(static_cast<ErrorCode>(read_u32(payload.data() + 4)), last);
   return {};
 }

@@ -2,6 +2,7 @@
 #include "common/h2/tunnel_session.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace culvert::h2 {
 namespace {
@@ -50,6 +51,7 @@ TunnelStream* TunnelSession::next_ready(const tls::RecordBatch& batch) {
 
 void TunnelSession::schedule(TunnelStream& stream) {
   if (stream.id_ == 0 || !stream.can_produce_ || stream.output_ended_ || stream.closing_) return;
+  if (!stream.answered_) return;  // its head comes first
   if (stream.send_window_ <= 0 || stream.is_linked()) return;
   (stream.appetite_ > 1 ? bulk_ : light_).push_back(stream);
 }
@@ -59,8 +61,13 @@ void TunnelSession::schedule(TunnelStream& stream) {
 bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
   std::array<MutableBytes, kMaxAppetite> spaces;
   std::array<iovec, kMaxAppetite> to;
+  size_t most = stream.appetite_;
+  if (most > 1 && streams_.size() > 1) {  // next_ready() found room for one
+    const size_t room = kSharedBatch - std::min(kSharedBatch, batch.plain_bytes());
+    most = std::clamp<size_t>(room / tls::RecordBatch::kPlain, 1, most);
+  }
   const size_t given =
-      batch.prepare(kFrameHeaderSize + kLeastPayload, std::span(spaces).first(stream.appetite_));
+      batch.prepare(kFrameHeaderSize + kLeastPayload, std::span(spaces).first(most));
   if (given == 0) return false;
   if (stream.send_window_ <= 0) {  // SETTINGS took it away; WINDOW_UPDATE schedules it again
     stream.unlink();
@@ -78,7 +85,9 @@ bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
   }
 
   stream.unlink();
+  producing_ = &stream;
   const TunnelStream::Produced produced = stream.produce(std::span(to).first(parts));
+  if (std::exchange(producing_, nullptr) == nullptr) return true;  // given up: so are its bytes
   const bool end = produced.end && !stream.closing_;
   size_t left = produced.bytes;
   for (size_t i = 0; i < parts && (left > 0 || (i == 0 && end)); ++i) {

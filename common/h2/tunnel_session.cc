@@ -69,6 +69,7 @@ void TunnelSession::forget(TunnelStream& stream) {
   if (stream.is_linked()) stream.unlink();
   if (gathered_for_ == &stream) gathered_for_ = nullptr, gathered_count_ = 0;
   if (data_stream_ == &stream) data_stream_ = nullptr;
+  if (producing_ == &stream) producing_ = nullptr;
   streams_.erase(stream.id_);
   stream.id_ = 0;
 }
@@ -121,6 +122,7 @@ Result<> TunnelSession::open(std::span<const Field> fields, TunnelStream& stream
 void TunnelSession::send_request(std::span<const Field> fields, TunnelStream& stream) {
   const StreamId id = next_id_;
   next_id_ += 2;
+  stream.answered_ = true;
   add(id, stream);
   ByteQueue block;
   encoder_.encode(fields, block);
@@ -150,7 +152,7 @@ void TunnelSession::respond(TunnelStream& stream, std::span<const Field> fields,
   encoder_.encode(fields, block);
   append_header_block(control_, stream.id_, end, block.readable(), peer_max_frame_size_);
   stream.answered_ = true;
-  if (!end) return;
+  if (!end) return schedule(stream);
   stream.output_ended_ = true;
   if (stream.input_ended_) {
     forced_resets_ = std::max(0, forced_resets_ - 1);
@@ -197,10 +199,11 @@ void TunnelSession::notify_shutdown() {
   if (role_ != Role::kServer) return;
   append_goaway(control_, kNoticeId, ErrorCode::kNoError);
   append_ping(control_, false, pings::kShutdown);
+  noticing_ = true;
 }
 
 void TunnelSession::goaway(ErrorCode code) {
-  append_goaway(control_, last_peer_stream_, code);
+  append_goaway(control_, last_taken_, code);
   goaway_sent_ = true;
 }
 

@@ -89,7 +89,7 @@ class TunnelSession final : private FrameSink {
   // produce() has something again.
   void resume(TunnelStream& stream);
   void reset(TunnelStream& stream, ErrorCode code);
-  // No more callbacks for this stream; the session forgets it unless it was reset or had ended.
+  // No more callbacks for this stream; it is reset (CANCEL) unless it had ended or was reset.
   void detach(TunnelStream& stream);
 
   void ping();
@@ -181,6 +181,7 @@ class TunnelSession final : private FrameSink {
   bool block_end_ = false;     // with END_STREAM
   int continuations_ = 0;
   StreamId last_peer_stream_ = 0;
+  StreamId last_taken_ = 0;  // of the peer's, before goaway_sent_
   int useless_ = 0, forced_resets_ = 0;
   bool settings_received_ = false;
 
@@ -189,6 +190,7 @@ class TunnelSession final : private FrameSink {
   size_t queued_ = 0, acknowledgements_ = 0;  // frames the peer caused, since control_ was empty
   StreamList light_, bulk_;                   // that can produce now
   StreamList closing_;                        // reset: told once the reset is on its way
+  TunnelStream* producing_ = nullptr;         // asked for output; null again if that was its end
   int64_t send_window_ = kDefaultWindow;
   int64_t peer_initial_window_ = kDefaultWindow;
   uint32_t peer_max_frame_size_ = kDefaultMaxFrameSize;
@@ -203,6 +205,7 @@ class TunnelSession final : private FrameSink {
   uint64_t received_ = 0;                  // bytes of DATA
   std::optional<uint64_t> measured_from_;  // received_ when the PING that measures left
   uint64_t measure_at_ = 0;                // received_ from which on to measure again
+  bool noticing_ = false;                  // the PING of notify_shutdown() is not answered
   bool goaway_sent_ = false;               // other than the notice
   bool goaway_received_ = false;
   bool failed_ = false;

@@ -55,7 +55,7 @@ class TunnelStream : public net::intrusive::list_base_hook<net::AutoUnlink> {
   uint8_t appetite_ = 1;
   bool head_received_ = false, input_ended_ = false, output_ended_ = false;
   bool can_produce_ = false;  // resume() was called since it last had nothing
-  bool answered_ = false;     // server: a head was sent
+  bool answered_ = false;     // our head was sent
   uint8_t informational_ = 0;
   std::optional<ErrorCode> closing_;  // over, or reset by us: on_closed follows
   int64_t send_window_ = 0;
