@@ -73,9 +73,9 @@ def raise_limits() -> None:
 SCENARIOS = [
     Scenario("idle", "Memory of a process at rest, and of idle connections", _idle,
              [Metric("baseline", "MB, one process"), Metric("connection", "kB per connection, both sides")], needs_proxy=True),
-    Scenario("afterbulk", "Memory that bulk on 4 streams (4 GiB) leaves behind", _after_bulk,
+    Scenario("afterbulk", "Memory that bulk leaves behind: 4 streams of 1 GiB", _after_bulk,
              [Metric("growth", "MB, one process")], needs_proxy=True),
-    Scenario("many", "100,000 workloads in the mesh file", _many,
+    Scenario("many", "100,000 workloads in the mesh file of one process", _many,
              [Metric("memory", "MB more than with a handful"), Metric("start", "seconds from exec to ready"),
               Metric("cpu", "CPU-seconds until it rests")], needs_proxy=True),
 ]

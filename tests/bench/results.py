@@ -30,11 +30,12 @@ class Row:
     target: str
     values: Spread
     ratio: Spread | None
+    pairs: int = 0  # rounds behind the ratio
 
     @property
     def verdict(self) -> str:
-        """Empty while the rounds do not agree on it."""
-        if self.ratio is None or self.ratio.low <= 1 <= self.ratio.high:
+        """Empty unless three rounds or more all say the same."""
+        if self.ratio is None or self.pairs < 3 or self.ratio.low <= 1 <= self.ratio.high:
             return ""
         return "better" if (self.ratio.median > 1) == self.metric.higher_is_better else "worse"
 
@@ -70,7 +71,7 @@ class Results:
                                         if (value := self._value(number, scenario.name, target, metric.name)) is not None])
                     if values:
                         pairs = self._pairs(scenario.name, target, base, metric.name) if target != base else []
-                        rows.append(Row(scenario, metric, target, values, Spread.of(pairs)))
+                        rows.append(Row(scenario, metric, target, values, Spread.of(pairs), len(pairs)))
         return rows
 
 
@@ -78,5 +79,5 @@ def to_json(rows: list[Row]) -> list[dict[str, Any]]:
     return [{
         "scenario": row.scenario.name, "metric": row.metric.name, "title": row.metric.title, "target": row.target,
         "higher_is_better": row.metric.higher_is_better, **dataclasses.asdict(row.values),
-        "ratio": dataclasses.asdict(row.ratio) if row.ratio else None,
+        "ratio": dataclasses.asdict(row.ratio) if row.ratio else None, "verdict": row.verdict,
     } for row in rows]
