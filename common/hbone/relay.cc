@@ -65,6 +65,12 @@ bool Relay::send_prefix() {
 
 h2::StreamHandler::Produced Relay::produce(MutableBytes to) {
   if (socket_ended_) return {};
+  // A short read has already shown that there is nothing more: asking again costs a system call for
+  // every small message.
+  if (!socket_.readable()) {
+    want_read_ = true;
+    return {};
+  }
   const net::IoResult got = socket_.recv(to);
   switch (got.status) {
     case net::IoResult::Status::kDone:
