@@ -32,11 +32,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--env", action="append", default=[], metavar="NAME:KEY=VALUE", help="for that program only; repeatable")
     parser.add_argument("--base", metavar="NAME", help="what ratios are to (default: the first program)")
     parser.add_argument("--rounds", type=int, help="each measures all programs, in alternating order (default 5; quick: 1)")
-    parser.add_argument("--duration", type=float, metavar="S", help="of each measurement (default 5; quick: 1)")
+    parser.add_argument("--duration", type=float, metavar="S", help="of each measurement, twice the half of it (default 6; quick: 1)")
     parser.add_argument("--only", metavar="NAME,...", help=f"of {names}")
     parser.add_argument("--skip", metavar="NAME,...", default="", help="of the same")
     parser.add_argument("--no-direct", action="store_true", help="without the rows of no proxy at all")
-    parser.add_argument("--quick", action="store_true", help="everything once and small: shows that it works, its numbers say little")
+    parser.add_argument("--quick", action="store_true", help="everything once and small: that it works")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="all numbers of all rounds")
     parser.add_argument("--plot", type=pathlib.Path, metavar="FILE", help="an SVG chart of the ratios")
     return parser.parse_args(argv)
@@ -76,15 +76,17 @@ def measure(mesh: Mesh, scenario: Scenario, options: Options, results: Results) 
 
 
 def run_round(meshes: list[Mesh], scenarios: list[Scenario], options: Options, results: Results) -> None:
-    """Scenario by scenario, so that what is compared is measured within seconds; A B, next time B A."""
+    """Scenario by scenario, so that what is compared is measured within seconds: A B B A, in the next round B A A B. What
+    takes long: A B, in the next round B A."""
     order = meshes if len(results.rounds) % 2 == 0 else meshes[::-1]
     results.begin_round()
     for mesh in order:
         mesh.start()
+    half = dataclasses.replace(options, seconds=options.seconds / 2)
     for scenario in scenarios:
-        for mesh in order:
-            if mesh.target.program is not None or not scenario.needs_proxy:
-                measure(mesh, scenario, options, results)
+        concerned = [mesh for mesh in order if mesh.target.program is not None or not scenario.needs_proxy]
+        for mesh in [*concerned, *reversed(concerned)] if scenario.short else concerned:
+            measure(mesh, scenario, half if scenario.short else options, results)
 
 
 def document(results: Results, options: Options, rows: list) -> str:
@@ -96,7 +98,7 @@ def document(results: Results, options: Options, rows: list) -> str:
 
 def main() -> int:
     args = parse(sys.argv[1:])
-    options = QUICK if args.quick else Options(seconds=5)
+    options = QUICK if args.quick else Options(seconds=6)
     if args.duration:
         options = dataclasses.replace(options, seconds=args.duration)
     rounds = args.rounds or (1 if args.quick else 5)

@@ -42,7 +42,8 @@ def _cluster(in_mesh: bool) -> Cluster:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of all threads, those that ended too, in nanoseconds' precision: the process's CPU clock
-    (what clock_getcpuclockid(3) returns). /proc/PID/stat counts in steps of 10 ms."""
+    (what clock_getcpuclockid(3) returns); /proc/PID/stat counts in steps of 10 ms. It includes what the kernel does for the
+    network on the process's time, also on behalf of the other end of a veth."""
     return time.clock_gettime(~pid << 3 | 2)
 
 

@@ -41,7 +41,8 @@ def chart(rows: list[Row], base: str) -> str:
     """A bar for each ratio, in powers of two; to the right is better, a thin line is the spread."""
     shown = [row for row in rows if row.ratio and row.ratio.low > 0 and row.target != "direct"]
     height = _ROW * (len(shown) + 3)
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" font-family="sans-serif" font-size="12">',
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
+             'font-family="sans-serif" font-size="12">',
              f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
              f'<text x="{_MIDDLE}" y="16" text-anchor="middle">factor to {html.escape(base)}; right is better</text>']
     for power in range(-2, 4):
@@ -63,7 +64,8 @@ def _bar(row: Row, y: int) -> list[str]:
     color = {"better": _GOOD, "worse": _BAD}.get(row.verdict, _EVEN)
     text = html.escape(f"{row.scenario.name}: {row.metric.title} ({row.target}) {row.ratio.median:.2f}")
     return [f'<text x="8" y="{y + 14}">{text}</text>',
-            f'<rect x="{min(middle, _MIDDLE):.1f}" y="{y + 4}" width="{abs(middle - _MIDDLE):.1f}" height="{_ROW - 8}" fill="{color}"/>',
+            f'<rect x="{min(middle, _MIDDLE):.1f}" y="{y + 4}" width="{abs(middle - _MIDDLE):.1f}" height="{_ROW - 8}" '
+            f'fill="{color}"/>',
             f'<line x1="{ends[0]:.1f}" x2="{ends[1]:.1f}" y1="{y + 10}" y2="{y + 10}" stroke="black"/>']
 
 

@@ -34,8 +34,8 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Empty unless three rounds or more all say the same."""
-        if self.ratio is None or self.pairs < 3 or self.ratio.low <= 1 <= self.ratio.high:
+        """Empty unless five rounds or more all say the same; of one program against itself they do so once in sixteen."""
+        if self.ratio is None or self.pairs < 5 or self.ratio.low <= 1 <= self.ratio.high:
             return ""
         return "better" if (self.ratio.median > 1) == self.metric.higher_is_better else "worse"
 
@@ -49,7 +49,11 @@ class Results:
         self.rounds.append({})
 
     def add(self, scenario: str, target: str, values: dict[str, float | None]) -> None:
-        self.rounds[-1].setdefault(scenario, {})[target] = values
+        """A second measurement of the same in a round: their mean counts."""
+        found = self.rounds[-1].setdefault(scenario, {})
+        before = found.get(target, values)
+        found[target] = {name: None if value is None or before[name] is None else (value + before[name]) / 2
+                         for name, value in values.items()}
 
     def _value(self, number: int, scenario: str, target: str, metric: str) -> float | None:
         return self.rounds[number].get(scenario, {}).get(target, {}).get(metric)

@@ -23,3 +23,4 @@ class Scenario:
     run: Callable
     metrics: list[Metric]
     needs_proxy: bool = False
+    short: bool = False  # cheap enough to be measured twice a round, forth and back through the targets

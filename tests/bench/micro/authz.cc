@@ -26,6 +26,7 @@ state::PolicyPtr allow(int64_t number) {
 
 void rbac(benchmark::State& run) {
   std::vector<state::PolicyPtr> policies;
+  policies.reserve(static_cast<size_t>(run.range(0)));
   for (int64_t i = 0; i < run.range(0); ++i) policies.push_back(allow(i));
   const auto last = fmt::format("{}", run.range(0) - 1);
   const Connection connection{

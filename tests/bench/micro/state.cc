@@ -45,6 +45,7 @@ void workload_by_address(benchmark::State& run) {
   bench::fill(store, sizes);
   const SnapshotPtr snapshot = store.current();
   std::vector<net::IpAddress> addresses;
+  addresses.reserve(4096);
   for (uint32_t i = 0; i < 4096; ++i)
     addresses.push_back(bench::pod_ip(i * 7919 % sizes.workloads));
   uint32_t i = 0;
@@ -60,7 +61,8 @@ void service_by_vip(benchmark::State& run) {
   for (uint32_t i = 0; i < count; ++i) store.upsert_service(bench::service(i));
   const SnapshotPtr snapshot = store.commit();
   std::vector<net::IpAddress> vips;
-  for (uint32_t i = 0; i < 1024; ++i) vips.push_back(bench::service_vip(i * 7919 % count));
+  vips.reserve(4096);
+  for (uint32_t i = 0; i < 4096; ++i) vips.push_back(bench::service_vip(i * 7919 % count));
   uint32_t i = 0;
   for (auto unused : run)
     benchmark::DoNotOptimize(snapshot->service_by_vip("", vips[i++ % vips.size()], "ns-1"));
@@ -81,7 +83,8 @@ void service_by_cidr_vip(benchmark::State& run) {
   const SnapshotPtr snapshot = store.commit();
   uint32_t i = 0;
   std::vector<net::IpAddress> addresses;
-  for (uint32_t n = 0; n < 1024; ++n)
+  addresses.reserve(4096);
+  for (uint32_t n = 0; n < 4096; ++n)
     addresses.push_back(bench::pod_ip((n * 7919 % count) << 8 | 9));
   for (auto unused : run)
     benchmark::DoNotOptimize(
