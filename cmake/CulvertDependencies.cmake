@@ -13,6 +13,9 @@ pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 find_package(ZLIB REQUIRED)
+if(CULVERT_BENCHMARKS)
+  find_package(benchmark REQUIRED)
+endif()
 
 # BoringSSL: static, current source, built once per machine outside the tree.
 if(NOT BORINGSSL_ROOT)

@@ -30,10 +30,10 @@ def _listening(namespace: str, address: tuple[str, int]) -> bool:
     return True
 
 
-def serve(lab: Lab, pod: str, port: int) -> Process:
-    """An HTTP echo server on `port` of every address of the pod; returns once it listens."""
+def serve(lab: Lab, pod: str, port: int, tcp_port: int | None = None) -> Process:
+    """An HTTP echo server on `port` of every address of the pod (and a plain one on `tcp_port`); returns once it listens."""
     process = lab.start(lab.ns(pod), [binary(), "server", "-http-port", str(port), "-grpc-port", "disabled", "-redirect-port",
-                                      "disabled", "-tcp-port", "disabled", "-udp-port", "disabled"],
+                                      "disabled", "-tcp-port", str(tcp_port or "disabled"), "-udp-port", "disabled"],
                         f"fortio-{pod.replace('/', '-')}-{port}")
     wait_until(lambda: _listening(lab.ns(pod), ("127.0.0.1", port)), 10, lambda: f"fortio of {pod}:\n{process.log()[-2000:]}")
     return process
