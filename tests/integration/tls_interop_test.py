@@ -232,7 +232,8 @@ def test_openssl_server_changes_keys(run, files, layer):
         server.expect(b"<our turn %d>\n" % turn)
         server.send(b"<their turn %d>\n" % turn)
         client.expect(b"<their turn %d>\n" % turn)
-    assert server.out.count(b", KeyUpdate") == 20 + 10  # half of them asked for ours
+    # Half of them asked for ours, which goes out with our next data: the last answer may not have been due.
+    assert server.out.count(b", KeyUpdate") in (20 + 9, 20 + 10)
     client.end_input()
     assert client.exit_status() == 0, client.err
 

@@ -36,7 +36,7 @@ namespace {
 
 using namespace culvert;
 
-constexpr std::string_view kHelp =
+constexpr const char* kHelp =
     R"(tls_echo server|client --address IP:PORT --cert PEM --key PEM --roots PEM [options]
 
 server: sends back what it gets, one process per connection; closes when the other side does.
@@ -359,7 +359,7 @@ int main(int count, char** words) {
   try {
     const std::vector<std::string> all(words + 1, words + count);
     if (all.empty() || all[0] == "--help") {
-      std::fputs(kHelp.data(), stdout);
+      std::fputs(kHelp, stdout);
       return all.empty() ? 2 : 0;
     }
     const Arguments arguments = parse(all);
