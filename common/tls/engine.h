@@ -71,8 +71,9 @@ class Engine {
   virtual size_t take_partial(MutableBytes to) = 0;
   static constexpr size_t kMaxRecord = 5 + 16384 + 256;  // RFC 8446 section 5.2
 
-  // Encrypts the records of `batch`. The result is what to send, valid until the batch or the
-  // engine is used again; what has to be sent before it (a KeyUpdate) is appended to `before`.
+  // Encrypts the records of `batch`. The result is what to send, valid until the batch is used
+  // again or an engine of the same context seals; what has to be sent before it (a KeyUpdate) is
+  // appended to `before`. Clear the batch before filling it again.
   virtual Result<Bytes> seal(RecordBatch& batch, ByteQueue& before) = 0;
   // Appends close_notify, once; later calls do nothing.
   virtual void close_notify(ByteQueue& out) = 0;

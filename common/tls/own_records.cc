@@ -22,12 +22,13 @@ OwnRecords::OwnRecords(Role role, const Secrets& secrets, ByteQueue early, Conte
       early_(std::move(early)) {}
 
 Result<bool> OwnRecords::open(MutableBytes in, PlaintextSink& sink, ByteQueue& out) {
-  if (!early_.empty()) {
-    ByteQueue early = std::exchange(early_, {});
-    auto more = open_records(early.readable(), sink, out);
-    if (!more || !*more) return more;
-  }
-  return open_records(in, sink, out);
+  // All plaintext stays where it is until we return.
+  ByteQueue early = std::exchange(early_, {});
+  Result<bool> more = true;
+  if (!early.empty()) more = open_records(early.readable(), sink, out);
+  if (more && *more) more = open_records(in, sink, out);
+  opener_.end_input();
+  return more;
 }
 
 Result<bool> OwnRecords::open_records(MutableBytes in, PlaintextSink& sink, ByteQueue& out) {
@@ -40,7 +41,7 @@ Result<bool> OwnRecords::open_records(MutableBytes in, PlaintextSink& sink, Byte
     if (!*record) return true;
     auto more = on_record(**record, sink, out);
     if (!more || !*more) {
-      opener_.release();
+      opener_.drop_partial();
       return more;
     }
   }
@@ -103,7 +104,7 @@ Result<bool> OwnRecords::on_idle(ByteQueue& out) {
 }
 
 Error OwnRecords::fail(const Fault& fault, ByteQueue& out) {
-  opener_.release();
+  opener_.drop_partial();
   reading_ = Reading::kFailed;
   // close_notify was our last word (section 6.1).
   if (std::exchange(writing_, false)) sealer_.alert(fault.alert, out);

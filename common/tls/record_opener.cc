@@ -19,13 +19,13 @@ constexpr size_t kMaxInner = kMaxPlaintext + 1;         // section 5.4: with typ
 Checked<std::optional<RecordOpener::Record>> RecordOpener::next(MutableBytes& in) {
   if (kept_ > 0) {
     if (!keep(in, kRecordHeader)) return std::nullopt;
-    const auto size = record_size(buffer_.get());
+    const auto size = record_size(partial_.get());
     if (!size) return size.error();
     if (!keep(in, *size)) return std::nullopt;
     kept_ = 0;
-    return decrypt({buffer_.get(), *size});
+    completed_ = std::move(partial_);
+    return decrypt({completed_.get(), *size});
   }
-  release();
   if (in.size() < kRecordHeader) {
     if (!in.empty()) keep(in, kRecordHeader);
     return std::nullopt;
@@ -69,9 +69,9 @@ Checked<std::optional<RecordOpener::Record>> RecordOpener::decrypt(MutableBytes 
 }
 
 bool RecordOpener::keep(MutableBytes& in, size_t size) {
-  if (!buffer_) buffer_ = context_.take_buffer();
+  if (!partial_) partial_ = context_.take_buffer();
   const size_t n = std::min(in.size(), size - std::min(size, kept_));
-  if (n > 0) std::memcpy(buffer_.get() + kept_, in.data(), n);
+  if (n > 0) std::memcpy(partial_.get() + kept_, in.data(), n);
   kept_ += n;
   in = in.subspan(n);
   return kept_ >= size;
@@ -80,14 +80,18 @@ bool RecordOpener::keep(MutableBytes& in, size_t size) {
 size_t RecordOpener::take_partial(MutableBytes to) {
   CULVERT_CHECK(to.size() >= kept_);
   const size_t n = kept_;
-  if (n > 0) std::memcpy(to.data(), buffer_.get(), n);
-  release();
+  if (n > 0) std::memcpy(to.data(), partial_.get(), n);
+  drop_partial();
   return n;
 }
 
-void RecordOpener::release() {
+void RecordOpener::drop_partial() {
   kept_ = 0;
-  if (buffer_) context_.give_buffer(std::move(buffer_));
+  if (partial_) context_.give_buffer(std::move(partial_));
+}
+
+void RecordOpener::end_input() {
+  if (completed_) context_.give_buffer(std::move(completed_));
 }
 
 }  // namespace culvert::tls

@@ -21,7 +21,7 @@ class RecordOpener {
 
   struct Record {
     ContentType type;      // as the peer says: may be none of the enumeration
-    MutableBytes content;  // without padding; may be empty; lasts until the next call
+    MutableBytes content;  // without padding; may be empty; lasts until end_input()
   };
   // The next record of what is kept and of `in`, whose bytes are taken off its front. Nothing: `in`
   // is empty now, and more is needed. After a fault the opener must not be used again.
@@ -31,8 +31,10 @@ class RecordOpener {
   size_t take_partial(MutableBytes to);
   // What follows is protected with the peer's next keys.
   void update_keys() { keys_.update(); }
-  // Gives the buffer back. Whatever was kept is lost.
-  void release();
+  // What was kept is lost.
+  void drop_partial();
+  // Nothing that next() gave is used any more.
+  void end_input();
 
  private:
   // Copies from `in` until `size` bytes are kept; false if `in` has too few.
@@ -43,8 +45,9 @@ class RecordOpener {
 
   TrafficKeys keys_;
   Context::Impl& context_;
-  RecordBuffer buffer_;
-  size_t kept_ = 0;
+  RecordBuffer partial_;
+  size_t kept_ = 0;         // bytes in it
+  RecordBuffer completed_;  // the record that was partial before this input
 };
 
 }  // namespace culvert::tls

@@ -49,23 +49,26 @@ Wire seal(Role role, Bytes input) {
     std::vector<uint8_t> inner(given.begin(), given.end());
     inner.resize(size, 'x');
     if ((kind & 3) != 0) {
-      const std::vector<uint8_t> content = inner;
       inner.push_back(static_cast<uint8_t>(20 + (kind & 3)));
-      if ((kind & 3) == 3) wire.plaintext.append(as_text(content));
       constexpr size_t kPadding[] = {0, 1, 100, 16385};
-      inner.resize(
-          std::max(inner.size(), std::min(inner.size() + kPadding[kind >> 2 & 3], size_t{16386})));
+      const size_t padded = std::min(inner.size() + kPadding[kind >> 2 & 3], size_t{16386});
+      inner.resize(std::max(inner.size(), padded));
     } else {
       inner.push_back(0);
     }
+    // What the receiver will find in it.
+    size_t end = inner.size();
+    while (end > 0 && inner[end - 1] == 0) --end;
+    const auto type = static_cast<ContentType>(end > 0 ? inner[end - 1] : 0);
+    const Bytes content = Bytes(inner).first(end > 0 ? end - 1 : 0);
+    if (type == ContentType::kApplicationData) wire.plaintext.append(as_text(content));
     std::vector<uint8_t> record(kRecordHeader + inner.size() + kRecordTag);
     std::copy(inner.begin(), inner.end(), record.begin() + kRecordHeader);
     keys.seal(record, static_cast<ContentType>(inner.back()));
     if ((kind & 16) != 0) record[record.size() / 2] ^= 1;
     wire.bytes.insert(wire.bytes.end(), record.begin(), record.end());
-    // As the receiver will: it is right to change keys where it says so.
-    if ((kind & 3) == 2) {
-      const auto found = messages.feed(Bytes(inner).first(size));
+    if (type == ContentType::kHandshake) {
+      const auto found = messages.feed(content);
       if (found && *found != PostHandshake::Found::kNothing) keys.update();
     }
   }

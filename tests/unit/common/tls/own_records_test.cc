@@ -372,6 +372,39 @@ TEST_F(OwnRecordsTest, AtMostOneRecordIsKeptAndOnlyAsLongAsItIsNotWhole) {
   EXPECT_EQ(spare.size(), 1U);
 }
 
+// Whoever reads may look at all of it until open() returns, whatever else the worker does
+// meanwhile.
+TEST_F(OwnRecordsTest, PlaintextStaysWhereItIsUntilOpenReturns) {
+  struct Rereader final : PlaintextSink {
+    Result<> on_plaintext(MutableBytes plaintext) override {
+      got.emplace_back(plaintext, std::string(as_text(plaintext)));
+      // As an engine inside of this one would.
+      std::vector<RecordBuffer> buffers;
+      for (int i = 0; i < 5; ++i) {
+        buffers.push_back(context->impl().take_buffer());
+        std::fill_n(buffers.back().get(), kRecordBufferSize, uint8_t{0xee});
+      }
+      for (auto& buffer : buffers) context->impl().give_buffer(std::move(buffer));
+      for (const auto& [bytes, text] : got) EXPECT_EQ(as_text(bytes), text);
+      return {};
+    }
+    Context* context = nullptr;
+    std::vector<std::pair<MutableBytes, std::string>> got;
+  } sink;
+  sink.context = &context_;
+  // Three buffers: what came with the handshake, a record in two pieces, the rest.
+  const auto one = peer_->data("one"), two = peer_->data("two"), three = peer_->data("three"),
+             four = peer_->data("four");
+  connect(Role::kClient, join({one, {two.begin(), two.begin() + 10}}));
+  auto rest = join({{two.begin() + 10, two.end()}, three, {four.begin(), four.begin() + 12}});
+  ASSERT_TRUE(ours_->open(rest, sink, out_));
+  EXPECT_EQ(sink.got.size(), 3U);
+  sink.got.clear();
+  auto last = join({{four.begin() + 12, four.end()}});
+  ASSERT_TRUE(ours_->open(last, sink, out_));
+  EXPECT_EQ(sink.got.size(), 1U);
+}
+
 TEST_F(OwnRecordsTest, SealingNothingSendsNothing) {
   RecordBatch batch;
   const auto sealed = ours_->seal(batch, out_);
