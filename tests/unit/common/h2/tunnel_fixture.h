@@ -290,7 +290,7 @@ class TunnelPair : public testing::Test {
     exchange();
     return stream;
   }
-  void send(TunnelSide& side, StreamId id, std::string bytes, bool finish = false) {
+  void send(TunnelSide& side, StreamId id, std::string_view bytes, bool finish = false) {
     side.at(id).output += bytes;
     side.at(id).finish = finish;
     side.session.resume(side.at(id));
