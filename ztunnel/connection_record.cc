@@ -77,7 +77,7 @@ void ConnectionRecord::log(log::Level level, std::string_view message, const Err
   fields.push_back(log::bare("src.addr", facts_.source.to_string()));
   if (const auto& workload = facts_.source_workload; workload != nullptr) {
     add(fields, "src.workload", log_name(*workload));
-    add(fields, "src.namespace", workload->namespace_());
+    add(fields, "src.namespace", workload->ns());
   } else {
     add(fields, "src.workload", facts_.source_baggage.workload_name);
     add(fields, "src.namespace", facts_.source_baggage.namespace_);
@@ -96,7 +96,7 @@ void ConnectionRecord::log(log::Level level, std::string_view message, const Err
   if (facts_.service) add(fields, "dst.service", facts_.service->hostname);
   if (const auto& workload = facts_.destination_workload; workload != nullptr) {
     add(fields, "dst.workload", log_name(*workload));
-    add(fields, "dst.namespace", workload->namespace_());
+    add(fields, "dst.namespace", workload->ns());
     if (facts_.mutual_tls) add(fields, "dst.identity", workload->identity().to_string());
     add(fields, "dst.cluster", workload->cluster_id());
   }
