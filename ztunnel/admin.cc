@@ -1,6 +1,7 @@
 #include "ztunnel/admin.h"
 
 #include "common/base/log.h"
+#include "common/base/memory.h"
 #include "common/config/env.h"
 
 #include <fmt/format.h>
@@ -131,6 +132,9 @@ Response config_dump(const AdminCallbacks& callbacks) {
     section(dump);
   }
   dump.end();
+  // Of a large mesh much more than the body was used on the way.
+  constexpr size_t kLarge = size_t{1} << 20;
+  if (body.size() > kLarge) return_free_memory();
   return {200, "application/json", std::move(body), true};
 }
 

@@ -103,7 +103,7 @@ void ConnectionRecord::log(log::Level level, std::string_view message, const Err
   fields.push_back(log::bare("src.addr", source_.to_string()));
   if (source_workload_ != nullptr) {
     add(fields, "src.workload", log_name(*source_workload_));
-    add(fields, "src.namespace", source_workload_->namespace_());
+    add(fields, "src.namespace", source_workload_->ns());
   } else if (source_baggage_ != nullptr) {
     add(fields, "src.workload", source_baggage_->workload_name);
     add(fields, "src.namespace", source_baggage_->namespace_);
@@ -119,7 +119,7 @@ void ConnectionRecord::log(log::Level level, std::string_view message, const Err
   add(fields, "dst.service", text(kService));
   if (destination_workload_ != nullptr) {
     add(fields, "dst.workload", log_name(*destination_workload_));
-    add(fields, "dst.namespace", destination_workload_->namespace_());
+    add(fields, "dst.namespace", destination_workload_->ns());
     if (mutual_tls_) add(fields, "dst.identity", destination_workload_->identity().to_string());
     add(fields, "dst.cluster", destination_workload_->cluster_id());
   }

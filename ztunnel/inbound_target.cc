@@ -79,7 +79,7 @@ Result<InboundTarget> find_inbound_target(const InboundInput& input,
     target.services = services_of(input.mesh, input.local);
   } else {
     const auto& host = std::get<hbone::HostPort>(authority);
-    named = input.mesh.service_by_host(host.host, input.local.namespace_());
+    named = input.mesh.service_by_host(host.host, input.local.ns());
     if (named == nullptr) return Error(state::Errc::kNoHostname, host.host);
     const auto port = target_port(*named, host.port, input.local);
     if (!port)
@@ -110,7 +110,7 @@ std::optional<state::ServiceRef> guess_inbound_service(const std::vector<Service
                                                        const state::Workload& local) {
   const auto reference = [](const state::Service& service) {
     return state::ServiceRef{std::string(service.hostname()), std::string(service.name()),
-                             std::string(service.namespace_())};
+                             std::string(service.ns())};
   };
   if (host)
     for (const auto& service : candidates)

@@ -100,7 +100,7 @@ void TrafficLabels::source(const state::Workload& workload) {
   values_[kSourceWorkload] = known(workload.workload_name());
   values_[kSourceCanonicalService] = known(workload.canonical_name());
   values_[kSourceCanonicalRevision] = known(workload.canonical_revision());
-  values_[kSourceNamespace] = known(workload.namespace_());
+  values_[kSourceNamespace] = known(workload.ns());
   values_[kSourceApp] = known(workload.canonical_name());
   values_[kSourceVersion] = known(workload.canonical_revision());
   values_[kSourceCluster] = known(workload.cluster_id());
@@ -118,7 +118,7 @@ void TrafficLabels::destination(const state::Workload& workload) {
   values_[kDestinationWorkload] = known(workload.workload_name());
   values_[kDestinationCanonicalService] = known(workload.canonical_name());
   values_[kDestinationCanonicalRevision] = known(workload.canonical_revision());
-  values_[kDestinationNamespace] = known(workload.namespace_());
+  values_[kDestinationNamespace] = known(workload.ns());
   values_[kDestinationPrincipal] = destination_principal_;
   values_[kDestinationApp] = known(workload.canonical_name());
   values_[kDestinationVersion] = known(workload.canonical_revision());

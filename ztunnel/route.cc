@@ -14,8 +14,7 @@ using state::Upstream;
 using state::WorkloadPtr;
 
 ServiceRef reference(const state::Service& service) {
-  return {std::string(service.hostname()), std::string(service.name()),
-          std::string(service.namespace_())};
+  return {std::string(service.hostname()), std::string(service.name()), std::string(service.ns())};
 }
 
 // Another network is reached through its gateway in a tunnel within a tunnel; not in this build.
@@ -94,7 +93,7 @@ Result<Route> decide_route(const RouteInput& input, state::Random& random) {
 
   // A service asked for by its address: its waypoint decides everything else.
   ServicePtr service;
-  const auto found = mesh.find_address(input.network, input.target.ip, source.namespace_());
+  const auto found = mesh.find_address(input.network, input.target.ip, source.ns());
   if (const auto* match = std::get_if<ServicePtr>(&found)) {
     service = *match;
     auto waypoint = state::service_waypoint(mesh, *service, source, input.target, random);
@@ -111,7 +110,7 @@ Result<Route> decide_route(const RouteInput& input, state::Random& random) {
   if (!*upstream) {
     // An address may be a workload's and a service's at once: it is the service that has nobody.
     if (service == nullptr)
-      service = mesh.service_by_vip(source.network(), input.target.ip, source.namespace_());
+      service = mesh.service_by_vip(source.network(), input.target.ip, source.ns());
     if (service != nullptr && !is_passthrough(*service))
       return Error(state::Errc::kNoHealthyUpstream, input.target.to_string());
     return Route{.dial = input.target};

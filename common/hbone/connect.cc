@@ -75,7 +75,7 @@ std::string format_baggage(const state::Workload& workload) {
   };
   const std::string_view type = workload.workload_type();
   add("k8s.cluster.name", workload.cluster_id());
-  add("k8s.namespace.name", workload.namespace_());
+  add("k8s.namespace.name", workload.ns());
   add(fmt::format("k8s.{}.name", type.empty() ? "deployment" : type), workload.workload_name());
   add("service.name", workload.canonical_name());
   add("service.version", workload.canonical_revision());

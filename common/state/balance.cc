@@ -156,8 +156,7 @@ std::optional<uint16_t> target_port_of(const EndpointView& chosen, uint16_t serv
 }
 
 ServiceRef ref_of(const Service& service) {
-  return {std::string(service.hostname()), std::string(service.name()),
-          std::string(service.namespace_())};
+  return {std::string(service.hostname()), std::string(service.name()), std::string(service.ns())};
 }
 
 // Through a service: endpoint, port, IP.
@@ -269,7 +268,7 @@ Result<std::optional<Upstream>> find_upstream(const Snapshot& snapshot, std::str
                                               const Workload& source,
                                               const net::SocketAddress& target, ResolveMode mode,
                                               Random& random) {
-  if (const ServicePtr service = snapshot.service_by_vip(network, target.ip, source.namespace_())) {
+  if (const ServicePtr service = snapshot.service_by_vip(network, target.ip, source.ns())) {
     const auto& balancer = service->load_balancer();
     if (balancer && balancer->mode == LoadBalancerMode::kPassthrough) {
       return std::optional<Upstream>();

@@ -60,17 +60,16 @@ class Few {
 
  private:
   using Vector = std::vector<const T*>;
-  static constexpr uintptr_t kIsVector = 1;  // in the lowest bit, which is 0 in a pointer to a T
+  // A pointer to a vector is held off by one byte: no pointer to a T is odd.
   static_assert(alignof(T) > 1 && alignof(Vector) > 1);
 
-  [[nodiscard]] bool is_vector() const {
-    return (reinterpret_cast<uintptr_t>(one_) & kIsVector) != 0;
-  }
+  [[nodiscard]] bool is_vector() const { return reinterpret_cast<uintptr_t>(one_) % 2 != 0; }
   [[nodiscard]] Vector* vector() const {
-    return reinterpret_cast<Vector*>(reinterpret_cast<uintptr_t>(one_) & ~kIsVector);
+    const char* held = reinterpret_cast<const char*>(one_) - 1;
+    return reinterpret_cast<Vector*>(const_cast<char*>(held));
   }
   void hold(std::unique_ptr<Vector> elements) {
-    one_ = reinterpret_cast<const T*>(reinterpret_cast<uintptr_t>(elements.release()) | kIsVector);
+    one_ = reinterpret_cast<const T*>(reinterpret_cast<const char*>(elements.release()) + 1);
   }
   void assign(Vector elements) {
     if (is_vector()) delete vector();

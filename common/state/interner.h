@@ -20,8 +20,6 @@ class Interner {
   void let_go() { ++let_go_; }
   // Drops what is unused, if it is time.
   void sweep();
-  // Profiles and placements kept, used or not.
-  [[nodiscard]] size_t size() const { return size_; }
 
  private:
   ProfilePtr profile(const ProfileParts& parts);
@@ -29,7 +27,7 @@ class Interner {
 
   TableEditor<ProfilePtr> profiles_;
   TableEditor<PlacementPtr> placements_;
-  size_t size_ = 0;
+  size_t size_ = 0;    // profiles and placements kept, used or not
   size_t let_go_ = 0;  // since the last sweep
 };
 

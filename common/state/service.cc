@@ -36,6 +36,7 @@ Service::Service(const ServiceSpec& spec)
             spec.load_balancer};
   if (rare != Rare{}) rare_ = std::make_shared<const Rare>(std::move(rare));
   std::vector<NamedEndpoint> named;
+  named.reserve(spec.endpoints.size());
   for (const auto& [uid, endpoint] : spec.endpoints) {
     named.push_back({uid, PortMapView::pack(endpoint.ports), endpoint.status, nullptr});
   }
@@ -46,7 +47,7 @@ Service::Service(const HostKey& key)
     : texts_(std::array<std::string_view, kTexts>{"", key.namespace_, key.hostname, ""}) {}
 
 Service::Service(const Service& other)
-    : boost::intrusive_ref_counter<Service>(),
+    : boost::intrusive_ref_counter<Service>(other),  // counts anew
       ip_families_(other.ip_families_),
       canonical_(other.canonical_),
       visibility_(other.visibility_),
@@ -126,7 +127,7 @@ bool Service::serves(const EndpointView& endpoint) const {
 ServiceSpec Service::spec() const {
   ServiceSpec spec;
   spec.name = name();
-  spec.namespace_ = namespace_();
+  spec.namespace_ = ns();
   spec.hostname = hostname();
   for (size_t i = 0; i < vip_count(); ++i) {
     spec.vips.push_back({std::string(vip(i).network), vip(i).ip});

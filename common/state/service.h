@@ -36,9 +36,9 @@ class Service : public boost::intrusive_ref_counter<Service> {
   static ServicePtr make(const ServiceSpec& spec);
 
   [[nodiscard]] std::string_view name() const { return texts_[kName]; }
-  [[nodiscard]] std::string_view namespace_() const { return texts_[kNamespace]; }
+  [[nodiscard]] std::string_view ns() const { return texts_[kNamespace]; }
   [[nodiscard]] std::string_view hostname() const { return texts_[kHostname]; }
-  [[nodiscard]] HostKey key() const { return {namespace_(), hostname()}; }
+  [[nodiscard]] HostKey key() const { return {ns(), hostname()}; }
   [[nodiscard]] size_t vip_count() const { return (texts_.size() - kTexts) / 2; }
   struct Vip {
     std::string_view network;

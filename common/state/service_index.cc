@@ -19,9 +19,8 @@ void put(ServiceList& list, const Service* before, const Service& service) {
   if (old < all.size()) return list.replace(old, &service);
   const size_t listed = place_of([&](const Service* other) { return other == &service; });
   if (listed < all.size()) return;  // a VIP that is there twice
-  list.insert(
-      place_of([&](const Service* other) { return other->namespace_() == service.namespace_(); }),
-      &service);
+  list.insert(place_of([&](const Service* other) { return other->ns() == service.ns(); }),
+              &service);
 }
 
 template <class Key>

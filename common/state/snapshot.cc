@@ -28,12 +28,12 @@ const Service* best_of(size_t count, At&& at, std::optional<std::string_view> cl
     const Service& service = at(i);
     if (!visible(service, client_namespace)) continue;
     // Services of one namespace are neighbours.
-    if (previous != nullptr && previous->namespace_() == service.namespace_()) continue;
+    if (previous != nullptr && previous->ns() == service.ns()) continue;
     previous = &service;
-    if (client_namespace && service.namespace_() == *client_namespace) return &service;
+    if (client_namespace && service.ns() == *client_namespace) return &service;
     if (first == nullptr) first = &service;
     if (service.canonical()) canonical = &service;
-    if (preferred_namespace && service.namespace_() == *preferred_namespace) preferred = &service;
+    if (preferred_namespace && service.ns() == *preferred_namespace) preferred = &service;
   }
   for (const Service* choice : {canonical, preferred, first}) {
     if (choice != nullptr) return choice;
@@ -50,7 +50,7 @@ const Service* best_of(const ServiceList& list, std::optional<std::string_view> 
 
 bool visible(const Service& service, std::optional<std::string_view> client_namespace) {
   return service.visibility() == Visibility::kPublic || !client_namespace ||
-         service.namespace_() == *client_namespace;
+         service.ns() == *client_namespace;
 }
 
 ServicePtr best_service(std::span<const ServicePtr> services,
@@ -107,7 +107,7 @@ ServicePtr Snapshot::service_by_vip(std::string_view network, const net::IpAddre
     if (entry == nullptr) continue;
     for (const Service* service : entry->services.all()) {
       if (!visible(*service, client_namespace)) continue;
-      const bool own = client_namespace && service->namespace_() == *client_namespace;
+      const bool own = client_namespace && service->ns() == *client_namespace;
       const std::tuple rank(own, length, service->canonical());
       if (best != nullptr && rank <= best_rank) continue;
       best = service;
@@ -157,8 +157,8 @@ std::vector<PolicyPtr> Snapshot::policies_for(const Workload& destination,
     const PolicyList* list = tables_->policy_scopes.find(PolicyScopeKey{ns});
     if (list != nullptr) result.insert(result.end(), list->begin(), list->end());
   };
-  add_scope(destination.namespace_());
-  if (!destination.namespace_().empty()) add_scope({});
+  add_scope(destination.ns());
+  if (!destination.ns().empty()) add_scope({});
   for (size_t i = 0; i < destination.policy_count(); ++i) {
     const std::string_view key = destination.policy(i);
     const PolicyPtr* policy = tables_->policies.find(PolicyKey{key});

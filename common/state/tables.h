@@ -54,8 +54,7 @@ struct AccountKey {
   std::string_view namespace_, service_account;
   [[nodiscard]] size_t hash() const { return hash_text(namespace_, service_account); }
   [[nodiscard]] bool matches(const WorkloadList& list) const {
-    return list.front().namespace_() == namespace_ &&
-           list.front().service_account() == service_account;
+    return list.front().ns() == namespace_ && list.front().service_account() == service_account;
   }
 };
 
@@ -63,7 +62,7 @@ struct WorkloadHostKey {
   std::string_view namespace_, hostname;
   [[nodiscard]] size_t hash() const { return hash_text(namespace_, hostname); }
   [[nodiscard]] bool matches(const WorkloadList& list) const {
-    return list.front().namespace_() == namespace_ && list.front().hostname() == hostname;
+    return list.front().ns() == namespace_ && list.front().hostname() == hostname;
   }
 };
 

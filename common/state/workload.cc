@@ -38,7 +38,7 @@ std::string NetworkAddress::to_string() const { return network + "/" + ip.to_str
 
 std::string NamespacedHostname::to_string() const { return namespace_ + "/" + hostname; }
 
-net::IpAddress IpRange::iterator::operator*() const {
+net::IpAddress IpRange::Iterator::operator*() const {
   const auto* bytes = reinterpret_cast<const uint8_t*>(at_ + 1);
   if (*at_ == kV4Bytes) return net::IpAddress::v4({bytes[0], bytes[1], bytes[2], bytes[3]});
   std::array<uint8_t, kV6Bytes> all;
@@ -81,7 +81,7 @@ std::string Workload::name() const {
 }
 
 Identity Workload::identity() const {
-  return {std::string(trust_domain()), std::string(namespace_()), std::string(service_account())};
+  return {std::string(trust_domain()), std::string(ns()), std::string(service_account())};
 }
 
 std::strong_ordering Workload::compare_uid(std::string_view uid) const {
@@ -112,7 +112,7 @@ WorkloadSpec Workload::spec() const {
   WorkloadSpec spec;
   spec.uid = uid();
   spec.name = name();
-  spec.namespace_ = namespace_();
+  spec.namespace_ = ns();
   spec.ips.assign(ips().begin(), ips().end());
   spec.network = network();
   spec.protocol = protocol();

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstring>
 #include <iterator>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,38 +20,40 @@ using WorkloadPtr = boost::intrusive_ptr<const Workload>;
 // The addresses of a workload, by value; valid as long as the workload.
 class IpRange {
  public:
-  class iterator {
+  class Iterator {
    public:
     using iterator_category = std::forward_iterator_tag;
     using value_type = net::IpAddress;
     using difference_type = std::ptrdiff_t;
     using pointer = const net::IpAddress*;
     using reference = net::IpAddress;
-    iterator() = default;
-    explicit iterator(const char* at) : at_(at) {}
+    Iterator() = default;
+    explicit Iterator(const char* at) : at_(at) {}
     net::IpAddress operator*() const;
-    iterator& operator++() {
+    Iterator& operator++() {
       at_ += 1 + *at_;
       return *this;
     }
-    iterator operator++(int) {
-      const iterator before = *this;
+    Iterator operator++(int) {
+      const Iterator before = *this;
       ++*this;
       return before;
     }
-    bool operator==(const iterator&) const = default;
+    bool operator==(const Iterator&) const = default;
 
    private:
     const char* at_ = nullptr;
   };
-  explicit IpRange(std::string_view bytes) : bytes_(bytes) {}
-  [[nodiscard]] iterator begin() const { return iterator(bytes_.data()); }
-  [[nodiscard]] iterator end() const { return iterator(bytes_.data() + bytes_.size()); }
-  [[nodiscard]] bool empty() const { return bytes_.empty(); }
+  // As they are kept: each after its length.
+  explicit IpRange(std::span<const char> bytes)
+      : begin_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  [[nodiscard]] Iterator begin() const { return begin_; }
+  [[nodiscard]] Iterator end() const { return end_; }
+  [[nodiscard]] bool empty() const { return begin_ == end_; }
   [[nodiscard]] bool contains(const net::IpAddress& ip) const;
 
  private:
-  std::string_view bytes_;
+  Iterator begin_, end_;
 };
 
 // A workload of the mesh. Immutable, shared between threads, small: of its own it has only its
@@ -63,8 +66,8 @@ class Workload : public boost::intrusive_ref_counter<Workload> {
 
   [[nodiscard]] std::string uid() const { return std::string(stem()).append(tail()); }
   [[nodiscard]] std::string name() const;
-  [[nodiscard]] std::string_view namespace_() const { return text(Profile::kNamespace); }
-  [[nodiscard]] IpRange ips() const { return IpRange({own(), ip_bytes_}); }
+  [[nodiscard]] std::string_view ns() const { return text(Profile::kNamespace); }
+  [[nodiscard]] IpRange ips() const { return IpRange(std::span(own(), ip_bytes_)); }
   [[nodiscard]] std::string_view network() const { return text(Placement::kNetwork); }
   [[nodiscard]] Protocol protocol() const { return scalars().protocol; }
   [[nodiscard]] NetworkMode network_mode() const { return scalars().network_mode; }

@@ -88,11 +88,11 @@ void WorkloadIndex::insert(const WorkloadPtr& workload) {
     insert_into(by_address_, AddressKey{workload->network(), ip}, *workload, by_rank);
   }
   if (is_local(*workload)) {
-    insert_into(local_accounts_, AccountKey{workload->namespace_(), workload->service_account()},
-                *workload, by_name);
+    insert_into(local_accounts_, AccountKey{workload->ns(), workload->service_account()}, *workload,
+                by_name);
   }
   if (!workload->hostname().empty()) {
-    insert_into(by_host_, WorkloadHostKey{workload->namespace_(), workload->hostname()}, *workload,
+    insert_into(by_host_, WorkloadHostKey{workload->ns(), workload->hostname()}, *workload,
                 by_rank);
   }
 }
@@ -102,11 +102,10 @@ void WorkloadIndex::remove_from_indexes(const Workload& workload) {
     erase_from(by_address_, AddressKey{workload.network(), ip}, workload);
   }
   if (is_local(workload)) {
-    erase_from(local_accounts_, AccountKey{workload.namespace_(), workload.service_account()},
-               workload);
+    erase_from(local_accounts_, AccountKey{workload.ns(), workload.service_account()}, workload);
   }
   if (!workload.hostname().empty()) {
-    erase_from(by_host_, WorkloadHostKey{workload.namespace_(), workload.hostname()}, workload);
+    erase_from(by_host_, WorkloadHostKey{workload.ns(), workload.hostname()}, workload);
   }
 }
 

@@ -26,10 +26,6 @@ std::string_view tail_of(std::string_view text) {
   return tail.size() <= kMaxTail ? tail : std::string_view();
 }
 
-std::unique_ptr<const GatewayAddress> copy_of(const std::optional<GatewayAddress>& gateway) {
-  return gateway ? std::make_unique<const GatewayAddress>(*gateway) : nullptr;
-}
-
 bool same(const GatewayAddress* a, const std::optional<GatewayAddress>& b) {
   return a == nullptr ? !b.has_value() : b == *a;
 }
@@ -108,11 +104,12 @@ size_t ProfileParts::hash() const {
 }
 
 WorkloadProfile::WorkloadProfile(const ProfileParts& parts, size_t hash)
-    : texts_(parts.texts),
-      hash_(hash),
-      scalars_(parts.scalars),
-      waypoint_(copy_of(parts.spec.waypoint)),
-      network_gateway_(copy_of(parts.spec.network_gateway)) {}
+    : texts_(parts.texts), hash_(hash), scalars_(parts.scalars) {
+  const auto& waypoint = parts.spec.waypoint;
+  const auto& gateway = parts.spec.network_gateway;
+  if (waypoint) waypoint_ = std::make_unique<const GatewayAddress>(*waypoint);
+  if (gateway) network_gateway_ = std::make_unique<const GatewayAddress>(*gateway);
+}
 
 HostKey WorkloadProfile::service(size_t i) const {
   if (!scalars_.services_apart) return membership(i);

@@ -38,10 +38,10 @@ def lab():
             yield mesh
 
 
-def exchange(lab, source: str, address: tuple[str, int]) -> None:
+def exchange(lab, source: str, address: tuple[str, int], data: bytes = b"hello") -> None:
     with sockets.connect(lab.ns(source), address) as sock:
-        sock.sendall(b"hello")
-        assert sockets.receive_exactly(sock, 5) == b"hello"
+        sock.sendall(data)
+        assert sockets.receive_exactly(sock, len(data)) == data
         sock.shutdown(1)
         assert sock.recv(1) == b""
 
@@ -313,6 +313,8 @@ def test_log_levels_at_run_time(lab):
         for bad in ("foo", "debug,bar", "INFOO", "access", "access=loud"):
             status, text = logging(f"?level={bad}")
             assert status == 400 and text.startswith(f"Invalid level provided: {bad}\n"), bad
+        exchange(lab, CLIENT, (lab.pod(REMOTE_SERVER).ip, PORT), b"last")
+        wait_for_access(proxy, "bytes_sent=4 bytes_recv=4 ")
         assert logging("?level=access=off")[0] == 200
         before = len(proxy.access_log())
         closed = proxy.metric("istio_tcp_connections_closed_total")

@@ -472,7 +472,7 @@ def test_memory_of_slow_readers_is_given_back(scene, application):
         clients = [scene.http2() for _ in range(40)]
         for client in clients:
             client.send(path="/large")
-        wait_until(lambda: resident(scene) > before + 50_000, 20, lambda: f"answers in the waypoint: {resident(scene)} KiB")
+        wait_until(lambda: resident(scene) > before + 8_000, 20, lambda: f"answers in the waypoint: {resident(scene)} KiB")
         for client in clients:
             client.sock.close()
-        wait_until(lambda: resident(scene) < before + 30_000, 10, lambda: f"{before} KiB became {resident(scene)}")
+        wait_until(lambda: resident(scene) < before + 4_000, 10, lambda: f"{before} KiB became {resident(scene)}")

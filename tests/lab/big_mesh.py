@@ -21,8 +21,14 @@ PODS = int(ipaddress.IPv4Address("10.0.0.0"))
 SERVICES = int(ipaddress.IPv4Address("172.20.0.0"))
 
 
-def _name(rng: random.Random, length: int) -> str:
-    return "".join(rng.choices(LETTERS, k=length))
+def _name(number: int, length: int) -> str:
+    """Looks random, and differs for all numbers below len(LETTERS) ** length."""
+    number = number * 7_368_787 % len(LETTERS) ** length
+    name = ""
+    for _ in range(length):
+        number, letter = divmod(number, len(LETTERS))
+        name += LETTERS[letter]
+    return name
 
 
 def _workload(deployment: dict[str, str], pod: str, index: int, node: int, locality: tuple[str, str, str]) -> str:
@@ -52,12 +58,12 @@ def lines(workloads: int, namespaces: int, deployments: int, nodes: int, seed: i
     all_deployments = []
     for i in range(deployments):
         namespace, name = f"team-{i % namespaces:03d}", f"shop-backend-{i:05d}"
-        all_deployments.append({"namespace": namespace, "name": name, "hash": _name(rng, 10),
+        all_deployments.append({"namespace": namespace, "name": name, "hash": _name(rng.randrange(1 << 40), 10),
                                 "host": f"{name}.{namespace}.svc.{TRUST_DOMAIN}"})
     yield "workloads:\n"
     for i in range(workloads):
         deployment = all_deployments[i % deployments]
-        pod = f"{deployment['name']}-{deployment['hash']}-{_name(rng, 5)}"
+        pod = f"{deployment['name']}-{deployment['hash']}-{_name(i, 5)}"
         node = rng.randrange(nodes)
         yield _workload(deployment, pod, i + 1, node, LOCALITIES[node % len(LOCALITIES)])
     yield "policies: []\nservices:\n"

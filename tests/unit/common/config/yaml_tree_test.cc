@@ -135,9 +135,9 @@ TEST(YamlTreeTest, ElementsOfTheDocumentsLists) {
   EXPECT_EQ(left, 8U);
   // What is named or has a tag may be needed again, or is not understood: kept.
   EXPECT_EQ(elements("a: &n [x]\nb: !T [y]\nc: *n\nd: [z]\n"), (Elements{"d[0]=z@4"}));
-  // Names that elements have are known in later ones.
+  // Names that elements have are known in later ones, which then are where they were named.
   EXPECT_EQ(elements("a: [&n x, *n, {k: *n}]\nb: [*n]\n"),
-            (Elements{"a[0]=x@1", "a[1]=x@1", "a[2]=x@1", "b[0]=x@2"}));
+            (Elements{"a[0]=x@1", "a[1]=x@1", "a[2]=x@1", "b[0]=x@1"}));
   EXPECT_EQ(elements("[x]"), Elements{});
 }
 

@@ -24,11 +24,11 @@ class ServiceLookupTest : public testing::Test {
   std::string vip(std::string_view address, std::optional<std::string_view> client = std::nullopt,
                   std::string_view network = "") {
     const auto found = store_.commit()->service_by_vip(network, ip(address), client);
-    return std::string(found ? found->namespace_() : "");
+    return std::string(found ? found->ns() : "");
   }
   std::string host(std::optional<std::string_view> client = std::nullopt) {
     const auto found = store_.commit()->service_by_host("shared.example.com", client);
-    return std::string(found ? found->namespace_() : "");
+    return std::string(found ? found->ns() : "");
   }
   void add(std::string ns, const std::vector<std::string_view>& vips,
            const std::vector<std::string_view>& cidrs = {}, bool canonical = false,
@@ -236,7 +236,7 @@ TEST_F(ServiceLookupTest, BestServiceHonoursThePreferredNamespace) {
   const auto best = [&](std::optional<std::string_view> client) {
     const auto best_one =
         best_service(store_.commit()->services_by_host("shared.example.com"), client, "b");
-    return std::string(best_one->namespace_());
+    return std::string(best_one->ns());
   };
   EXPECT_EQ(best("x"), "b");
   EXPECT_EQ(best("a"), "a");
@@ -252,8 +252,8 @@ TEST_F(ServiceLookupTest, ServicesAreListedByHostThenInsertion) {
   const auto all = store_.commit()->services();
   ASSERT_EQ(all.size(), 3U);
   EXPECT_EQ(all[0]->hostname(), "alpha.ns.svc");
-  EXPECT_EQ(all[1]->namespace_(), "z");
-  EXPECT_EQ(all[2]->namespace_(), "a");
+  EXPECT_EQ(all[1]->ns(), "z");
+  EXPECT_EQ(all[2]->ns(), "a");
 }
 
 }  // namespace

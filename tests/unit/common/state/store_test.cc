@@ -260,7 +260,7 @@ TEST_F(StoreTest, ManySmallCommitsShareTheirMemory) {
   constexpr int kWorkloads = 5000;
   for (int i = 0; i < kWorkloads; ++i) add("w" + std::to_string(i), {});
   const auto before = store_.commit();
-  add("w17", {});
+  add("w17", {}, Health::kUnhealthy);
   const auto after = store_.commit();
   int moved = 0;
   for (int i = 0; i < kWorkloads; ++i) {

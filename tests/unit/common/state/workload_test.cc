@@ -201,7 +201,7 @@ TEST(TextPackTest, PartsAreKeptOnce) {
       EXPECT_EQ(copy[i], texts[i]);
     }
     if (long_text.size() < 100) {
-      EXPECT_EQ(pack[0].data(), pack[1].data() + 14);
+      EXPECT_EQ(pack[0].data(), pack[1].data() + 13);
     }
   }
   EXPECT_EQ(TextPack().size(), 0U);
