@@ -1,6 +1,6 @@
 #include "common/base/file.h"
 
-#include "common/base/memory.h"
+#include "common/base/machine.h"
 
 #include <gtest/gtest.h>
 
