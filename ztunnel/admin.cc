@@ -1,7 +1,7 @@
 #include "ztunnel/admin.h"
 
 #include "common/base/log.h"
-#include "common/base/memory.h"
+#include "common/base/machine.h"
 #include "common/config/env.h"
 
 #include <fmt/format.h>

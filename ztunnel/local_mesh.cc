@@ -2,7 +2,7 @@
 
 #include "common/base/file.h"
 #include "common/base/log.h"
-#include "common/base/memory.h"
+#include "common/base/machine.h"
 #include "common/config/state_json.h"
 #include "common/state/hash.h"
 

@@ -46,6 +46,7 @@ int run(int argc, char** argv) {
   log.info("version: {}", Version::of(config->istio_version).line());
   for (const auto& warning : config->warnings) log.warn("{}", warning);
   culvert::raise_descriptor_limit();
+  culvert::return_large_blocks();
   App app(std::move(*config));
   if (auto started = app.start(); !started) {
     log.error("cannot start: {}", started.error().message());

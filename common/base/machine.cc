@@ -62,4 +62,6 @@ void return_large_blocks() {
   (void)::mallopt(M_MMAP_THRESHOLD, kLarge);
 }
 
+void return_free_memory() { ::malloc_trim(0); }
+
 }  // namespace culvert

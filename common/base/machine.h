@@ -22,4 +22,9 @@ void raise_descriptor_limit();
 // whose peers did not read for a while would keep what it buffered then.
 void return_large_blocks();
 
+// Gives memory that was freed back to the system, after work that used much more of it than what
+// remains. Takes some milliseconds for each 100 MB; any thread. The end of the heap of a thread
+// other than the main one is not reached: large blocks should be returned (see above).
+void return_free_memory();
+
 }  // namespace culvert

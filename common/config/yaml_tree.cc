@@ -40,7 +40,9 @@ class Parser {
     if (failed_) return *failed_;
     if (parser_.error == YAML_MEMORY_ERROR) throw std::bad_alloc();
     const bool has_mark = parser_.error != YAML_READER_ERROR;
-    return error_at(parser_.problem, (has_mark ? parser_.problem_mark : parser_.mark).line + 1);
+    const size_t line = (has_mark ? parser_.problem_mark : parser_.mark).line + 1;
+    // What is missing at the end is missing in the last line, not in one after it.
+    return error_at(parser_.problem, std::max<size_t>(1, std::min(line, lines())));
   }
 
  private:
@@ -49,6 +51,8 @@ class Parser {
     auto result = parser.input_({reinterpret_cast<char*>(buffer), size});
     *got = result ? *result : 0;
     parser.bytes_ += *got;
+    parser.line_ends_ += static_cast<size_t>(std::count(buffer, buffer + *got, '\n'));
+    if (*got > 0) parser.in_line_ = buffer[*got - 1] != '\n';
     if (!result) {
       parser.failed_ = result.error();
     } else if (parser.bytes_ > parser.max_bytes_) {
@@ -58,9 +62,13 @@ class Parser {
     return parser.failed_ ? 0 : 1;
   }
 
+  [[nodiscard]] size_t lines() const { return line_ends_ + (in_line_ ? 1 : 0); }
+
   const YamlInput& input_;
   const size_t max_bytes_;
   size_t bytes_ = 0;
+  size_t line_ends_ = 0;
+  bool in_line_ = false;  // what was read last did not end a line
   std::optional<Error> failed_;
   yaml_parser_t parser_{};
 };

@@ -1,7 +1,5 @@
 #include "common/base/file.h"
 
-#include "common/base/memory.h"
-
 #include <gtest/gtest.h>
 
 #include <unistd.h>
@@ -44,13 +42,6 @@ TEST(FileReaderTest, ErrorsNameTheFile) {
   std::vector<char> piece(4);
   ASSERT_TRUE(folder);
   EXPECT_FALSE(folder->read(piece));
-}
-
-TEST(MemoryTest, ReturningFreeMemoryIsHarmless) {
-  {
-    const std::vector<char> large(1 << 20);
-  }
-  return_free_memory();
 }
 
 }  // namespace

@@ -102,6 +102,9 @@ TEST(YamlTreeTest, SyntaxErrorsNameTheLine) {
       << error_of("a: 1\nb: [1, 2\nc: 3\n");
   EXPECT_NE(error_of("a: 1\n\tb: 2\n").find("(line 2)"), std::string::npos);
   EXPECT_NE(error_of("a: *unknown\n").find("(line 1)"), std::string::npos);
+  for (const char* unfinished : {"a: [", "a: [\n", "a: 'x", "a: 'x\n"}) {
+    EXPECT_NE(error_of(unfinished).find("(line 1)"), std::string::npos) << error_of(unfinished);
+  }
 }
 
 TEST(YamlTreeTest, ExactlyOneDocument) {
