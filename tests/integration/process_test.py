@@ -179,7 +179,7 @@ def test_a_mesh_file_that_disappears_keeps_what_was_loaded(lab, dedicated):
 
 
 @pytest.mark.parametrize("content, message", [
-    ("workloads: [", "(line 2)"), ("", "document"), (None, "No such file")])
+    ("workloads: [", "(line 1)"), ("", "document"), (None, "No such file")])
 def test_a_broken_mesh_file_at_start_ends_the_process(lab, tmp_path, content, message):
     path = tmp_path / "mesh.yaml"
     if content is not None:
