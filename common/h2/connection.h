@@ -110,6 +110,7 @@ class Connection final : private net::Socket::Observer,
   void on_ping_ack() override;
   void on_shutdown_noticed() override;
   Result<> on_plaintext(MutableBytes plaintext) override;
+  void on_end() override;
 
   void read_some();
   void flush();

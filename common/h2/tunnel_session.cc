@@ -134,6 +134,7 @@ void TunnelSession::release_held() {
     const Held held = std::move(held_.front());
     held_.erase(held_.begin());
     std::vector<Field> fields;
+    fields.reserve(held.fields.size());
     for (const auto& [entry, no_index] : held.fields)
       fields.push_back({entry.name, entry.value, no_index});
     send_request(fields, *held.stream);
