@@ -1,19 +1,13 @@
 #include "common/h2/tunnel_session.h"
 
 #include "common/h2/errors.h"
-#include "common/h2/tunnel_pings.h"
+#include "common/h2/pings.h"
 
 #include <algorithm>
 #include <limits>
 #include <vector>
 
 namespace culvert::h2 {
-namespace {
-
-// RFC 9113 section 6.8: the last stream of a GOAWAY that only gives notice.
-constexpr StreamId kNoticeId = std::numeric_limits<StreamId>::max();
-
-}  // namespace
 
 TunnelSession::TunnelSession(Role role, const TunnelSettings& settings, TunnelHandler& handler)
     : role_(role),
