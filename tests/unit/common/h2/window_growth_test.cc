@@ -19,7 +19,7 @@ struct Growing {
   bool round(uint64_t bytes, Duration round_trip) {
     const uint64_t begin = received;
     while (!growth.wants_ping(received))
-      if ((received += 16 * kKiB) > begin + (1U << 30)) return false;
+      if (received += 16 * kKiB; received > begin + (1U << 30)) return false;
     growth.asked(received, now);
     EXPECT_FALSE(growth.wants_ping(received)) << "one at a time";
     now += round_trip;
