@@ -1,6 +1,13 @@
 # Every third-party library, in one place. Debian 12 packages except BoringSSL (see scripts/setup).
 find_package(Threads REQUIRED)
+# What Debian has as archives is linked from them: a process then maps the part that it uses, not the
+# whole of a shared library with its relocations.
+set(Protobuf_USE_STATIC_LIBS ON)
+set(CMAKE_FIND_LIBRARY_SUFFIXES .a .so)
 find_package(fmt REQUIRED)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_definitions(FMT_HEADER_ONLY)  # Debian has no archive of it
+endif()
 find_package(spdlog REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json REQUIRED)
