@@ -186,10 +186,9 @@ void App::publish(const state::SnapshotPtr& snapshot) {
   proxies_->publish(snapshot);
   // Certificates of this node's workloads are fetched before their first connection asks.
   if (config_.mode != ProxyMode::kShared || !config_.mesh.node) return;
-  snapshot->for_each_local([this](const state::Workload& workload) {
-    if (workload.native_tunnel() || workload.protocol() == state::Protocol::kHbone)
-      credentials_->prefetch(workload.identity());
-  });
+  for (const state::Workload* workload : snapshot->local_workloads())
+    if (workload->native_tunnel() || workload->protocol() == state::Protocol::kHbone)
+      credentials_->prefetch(workload->identity());
 }
 
 Result<> App::start_proxies() {

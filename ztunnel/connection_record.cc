@@ -71,6 +71,7 @@ ConnectionRecord::ConnectionRecord(TrafficMetrics& metrics, ConnectionFacts fact
   const std::array<std::string, kTexts> texts{
       std::move(facts.hbone_address), facts.service ? facts.service->hostname : std::string(),
       mutual_tls_ && facts.source_identity ? facts.source_identity->to_string() : std::string()};
+  static_assert(kTexts == std::tuple_size_v<decltype(text_sizes_)>);
   texts_.reserve(texts[0].size() + texts[1].size() + texts[2].size());
   for (size_t i = 0; i < kTexts; ++i) {
     text_sizes_[i] = static_cast<uint16_t>(std::min<size_t>(texts[i].size(), UINT16_MAX));

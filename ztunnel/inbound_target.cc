@@ -108,17 +108,13 @@ std::optional<state::ServiceRef> guess_inbound_service(const std::vector<Service
                                                        const std::optional<std::string>& host,
                                                        uint16_t port,
                                                        const state::Workload& local) {
-  const auto reference = [](const state::Service& service) {
-    return state::ServiceRef{std::string(service.hostname()), std::string(service.name()),
-                             std::string(service.ns())};
-  };
   if (host)
     for (const auto& service : candidates)
-      if (service->hostname() == *host) return reference(*service);
+      if (service->hostname() == *host) return ref_of(*service);
   for (const auto& service : candidates) {
     const auto endpoint = service->find_endpoint(local.uid());
     if (service->ports().leads_to(port) || (endpoint && endpoint->ports.leads_to(port)))
-      return reference(*service);
+      return ref_of(*service);
   }
   return std::nullopt;
 }

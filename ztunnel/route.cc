@@ -13,10 +13,6 @@ using state::ServiceRef;
 using state::Upstream;
 using state::WorkloadPtr;
 
-ServiceRef reference(const state::Service& service) {
-  return {std::string(service.hostname()), std::string(service.name()), std::string(service.ns())};
-}
-
 // Another network is reached through its gateway in a tunnel within a tunnel; not in this build.
 // Refused, since sending it any other way would leave the mesh's protection.
 Error other_network(const Upstream& upstream) {
@@ -100,7 +96,7 @@ Result<Route> decide_route(const RouteInput& input, state::Random& random) {
     if (!waypoint) return waypoint.error();
     if (*waypoint) {
       if ((*waypoint)->workload->network() != source.network()) return other_network(**waypoint);
-      return through_waypoint(**waypoint, input, reference(*service));
+      return through_waypoint(**waypoint, input, ref_of(*service));
     }
   }
 

@@ -19,8 +19,11 @@ Result<FileReader> FileReader::open(const std::string& path) {
   errno = 0;
   std::FILE* file = std::fopen(path.c_str(), "rbe");
   if (file == nullptr) return system_error(errno != 0 ? errno : EIO, path);
-  std::setbuf(file, nullptr);  // callers read large pieces
-  return FileReader(path, file);
+  FileReader reader(path, file);
+  if (std::setvbuf(file, nullptr, _IONBF, 0) != 0) {  // callers read large pieces
+    return system_error(errno != 0 ? errno : EIO, path);
+  }
+  return reader;
 }
 
 Result<size_t> FileReader::read(std::span<char> buffer) {

@@ -76,12 +76,14 @@ void Writer::run() {
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
 
   std::vector<std::string> batch;
+  std::chrono::steady_clock::time_point gather_until;
   for (;;) {
     batch.clear();
     {
       std::unique_lock lock(mutex_);
       arrived_.wait(lock, [this] { return stopping_ || !lines_.empty(); });
-      arrived_.wait_for(lock, kGather, [this] { return stopping_ || lines_.size() >= kBatch; });
+      arrived_.wait_until(lock, gather_until,
+                          [this] { return stopping_ || lines_.size() >= kBatch; });
       if (lines_.empty()) return;
       const size_t count = std::min(lines_.size(), kBatch);
       std::move(lines_.begin(), lines_.begin() + static_cast<std::ptrdiff_t>(count),
@@ -90,6 +92,7 @@ void Writer::run() {
     }
     not_full_.notify_all();
     write_all(fd_, batch);
+    gather_until = std::chrono::steady_clock::now() + kGather;
   }
 }
 

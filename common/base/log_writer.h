@@ -11,10 +11,10 @@
 namespace culvert::log {
 
 // A bounded queue of lines and one thread that writes them to a file descriptor, up to kBatch lines
-// per call. A line may wait kGather for others: waking the thread and writing cost much more than
-// the line itself, and a busy proxy writes thousands a second. A full queue blocks the producer, so
-// no line is lost. If the descriptor fails (a closed pipe), lines are dropped: there is nobody left
-// to tell.
+// per call. A line that follows another within kGather waits that long for more: waking the thread
+// and writing cost much more than the line itself, and a busy proxy writes thousands a second. A
+// line after a pause is written at once. A full queue blocks the producer, so no line is lost. If
+// the descriptor fails (a closed pipe), lines are dropped: there is nobody left to tell.
 class Writer {
  public:
   static constexpr size_t kMaxLines = 10'000;

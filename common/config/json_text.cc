@@ -3,13 +3,10 @@
 #include <nlohmann/json.hpp>
 
 namespace culvert::config {
-namespace {
 
-std::string text_of(const nlohmann::json& value) {
+std::string dump_text(const nlohmann::json& value) {
   return value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
-
-}  // namespace
 
 void JsonText::new_line() { out_.append("\n").append(2 * depth(), ' '); }
 
@@ -41,14 +38,14 @@ void JsonText::end() {
 
 void JsonText::key(std::string_view name) {
   separate();
-  out_.append(text_of(name)).append(": ");
+  out_.append(dump_text(name)).append(": ");
   after_key_ = true;
 }
 
 void JsonText::value(const nlohmann::json& value) {
   separate();
   // A line break in the text is one of the layout: those in strings are escaped.
-  for (const char c : text_of(value)) {
+  for (const char c : dump_text(value)) {
     if (c == '\n') {
       new_line();
     } else {

@@ -8,6 +8,10 @@
 
 namespace culvert::config {
 
+// Indented by two spaces. Bytes that are not UTF-8 (names come from outside) become U+FFFD; never
+// throws.
+std::string dump_text(const nlohmann::json& value);
+
 // Writes JSON that is too large to be held as a value, indented by two spaces like dump_text():
 //   JsonText text(out);
 //   text.begin('{'); text.key("workloads"); text.begin('['); text.value(…); text.end(); text.end();

@@ -152,6 +152,13 @@ const char* policy_scope_name(Policy::Scope scope) {
   return "";
 }
 
+template <class Items, class ToJson>
+void write_list(const Items& items, JsonText& out, ToJson&& to_json) {
+  out.begin('[');
+  for (const auto& item : items) out.value(to_json(item));
+  out.end();
+}
+
 // A local file as JSON. Workloads, of which there may be many, are turned into text one by one;
 // they come last, since keys are sorted.
 class LocalConfigText final : public LocalConfigSink {
@@ -296,21 +303,15 @@ json policy_json(const Policy& policy) {
 }
 
 void write_workloads(const state::Snapshot& snapshot, JsonText& out) {
-  out.begin('[');
-  for (const auto& workload : snapshot.workloads()) out.value(workload_json(workload->spec()));
-  out.end();
+  write_list(snapshot.workloads(), out, [](const auto& w) { return workload_json(w->spec()); });
 }
 
 void write_services(const state::Snapshot& snapshot, JsonText& out) {
-  out.begin('[');
-  for (const auto& service : snapshot.services()) out.value(service_json(service->spec()));
-  out.end();
+  write_list(snapshot.services(), out, [](const auto& s) { return service_json(s->spec()); });
 }
 
 void write_policies(const state::Snapshot& snapshot, JsonText& out) {
-  out.begin('[');
-  for (const auto& policy : snapshot.policies()) out.value(policy_json(*policy));
-  out.end();
+  write_list(snapshot.policies(), out, [](const auto& p) { return policy_json(*p); });
 }
 
 void write_staged_services(const state::Snapshot& snapshot, JsonText& out) {
@@ -330,9 +331,5 @@ Result<> write_local_config(const YamlInput& yaml, JsonText& out) {
 }
 
 void write_empty_local_config(JsonText& out) { LocalConfigText(out).write(); }
-
-std::string dump_text(const json& value) {
-  return value.dump(2, ' ', false, json::error_handler_t::replace);
-}
 
 }  // namespace culvert::config

@@ -30,8 +30,4 @@ Result<> write_local_config(const YamlInput& yaml, JsonText& out);
 // The same of no file at all.
 void write_empty_local_config(JsonText& out);
 
-// Indented by two spaces. Bytes that are not UTF-8 (names come from outside) become U+FFFD; never
-// throws.
-std::string dump_text(const nlohmann::json& value);
-
 }  // namespace culvert::config

@@ -39,7 +39,6 @@ void Connection::start() {
   reactor().arm(*this, Clock::now() + keepalive_.interval);
   // Application data may have come with the last handshake flight.
   auto opened = engine_->open({}, *this, unsent_);
-  session_.end_of_input();
   if (!opened) return fail(ErrorCode::kProtocolError, opened.error());
   schedule_flush();
   read_some();
@@ -67,7 +66,6 @@ void Connection::read_some() {
                   Error(Errc::kConnectionLost, "the peer closed the connection"));
     }
     auto opened = engine_->open(input.first(kept + got.bytes), *this, unsent_);
-    session_.end_of_input();
     if (!opened) {
       // The error may have queued GOAWAY or an alert: let the peer know why.
       flush();
@@ -83,6 +81,7 @@ void Connection::read_some() {
 }
 
 Result<> Connection::on_plaintext(MutableBytes plaintext) { return session_.feed(plaintext); }
+void Connection::on_end() { session_.end_of_input(); }
 
 // ---- output
 

@@ -52,7 +52,7 @@ struct Keepalive {
 // The byte's way out:  TunnelStream::produce (reads the application's socket straight into a record
 // of Buffers::batch) → Engine::seal (where it lies) → send.
 // In:  recv into Buffers::input → Engine::open (where it lies) → TunnelSession::feed →
-// TunnelStream:: on_data (one scattered send to the application's socket for all that came for it).
+// TunnelStream::on_data (one scattered send to the application's socket for all that came for it).
 // Nothing is copied in between, unless a socket does not take it. While the peer does not take our
 // bytes nothing is produced, so the applications feel it.
 class Connection final : private net::Socket::Observer,
@@ -110,6 +110,7 @@ class Connection final : private net::Socket::Observer,
   void on_ping_ack() override;
   void on_shutdown_noticed() override;
   Result<> on_plaintext(MutableBytes plaintext) override;
+  void on_end() override;
 
   void read_some();
   void flush();

@@ -46,6 +46,8 @@ inline constexpr uint32_t kDefaultMaxFrameSize = 16384;
 inline constexpr uint32_t kMaxFrameSizeLimit = (1U << 24) - 1;
 inline constexpr uint32_t kDefaultWindow = 65535;
 inline constexpr int64_t kMaxWindow = 0x7fffffff;
+// Section 6.8: the last stream of a GOAWAY that only gives notice.
+inline constexpr int32_t kNoticeId = 0x7fffffff;
 inline constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 struct FrameHeader {

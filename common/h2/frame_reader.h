@@ -28,14 +28,14 @@ class FrameSink {
 };
 
 // Cuts a byte stream into frames. What a read cuts is kept only for frames other than DATA, which
-// are small: kMaxControl. Longer ones are an error of on_frame_header's to refuse.
+// are small; one of more than kMaxControl is an error (ENHANCE_YOUR_CALM).
 class FrameReader {
  public:
   // The most that a frame other than DATA may hold: a whole header block of the list limit's size
   // with room to spare.
   static constexpr size_t kMaxControl = 256 * 1024;
 
-  // `max_data`: SETTINGS_MAX_FRAME_SIZE. The peer's preface comes first if `expects_preface`.
+  // `max_frame_size`: SETTINGS_MAX_FRAME_SIZE. The peer's preface comes first if `expects_preface`.
   FrameReader(uint32_t max_frame_size, bool expects_preface);
 
   // Takes all of `bytes`. Errors: Errc::kHandshake (not HTTP/2), Errc::kProtocol with the frame's

@@ -3,8 +3,7 @@
 #include "common/base/check.h"
 #include "common/h2/errors.h"
 #include "common/h2/head_rules.h"
-
-#include <nghttp2/nghttp2.h>
+#include "common/h2/nghttp2_field.h"
 
 #include <algorithm>
 #include <string>
@@ -14,15 +13,6 @@ namespace culvert::h2 {
 namespace {
 
 constexpr uint32_t kTableSize = 4096;  // RFC 9113 section 6.5.2: the default
-
-nghttp2_nv to_nv(const Field& field) {
-  return {.name = reinterpret_cast<uint8_t*>(const_cast<char*>(field.name.data())),
-          .value = reinterpret_cast<uint8_t*>(const_cast<char*>(field.value.data())),
-          .namelen = field.name.size(),
-          .valuelen = field.value.size(),
-          .flags = static_cast<uint8_t>(field.no_index ? NGHTTP2_NV_FLAG_NO_INDEX
-                                                       : NGHTTP2_NV_FLAG_NONE)};
-}
 
 }  // namespace
 
@@ -36,9 +26,7 @@ HeadEncoder::HeadEncoder() {
 }
 
 void HeadEncoder::encode(std::span<const Field> fields, ByteQueue& out) {
-  std::vector<nghttp2_nv> nv;
-  nv.reserve(fields.size());
-  for (const Field& field : fields) nv.push_back(to_nv(field));
+  const std::vector<nghttp2_nv> nv = to_nv(fields);
   const MutableBytes to =
       out.prepare(nghttp2_hd_deflate_bound(deflater_.get(), nv.data(), nv.size()));
   const ssize_t size =

@@ -1,6 +1,10 @@
 #include "common/h2/session.h"
 
 #include "common/h2/errors.h"
+#include "common/h2/frame.h"
+#include "common/h2/limits.h"
+#include "common/h2/nghttp2_field.h"
+#include "common/h2/pings.h"
 
 #include <nghttp2/nghttp2.h>
 
@@ -12,39 +16,15 @@
 namespace culvert::h2 {
 namespace {
 
-constexpr size_t kFrameHeader = 9;
 // With its frame header, one DATA frame fills exactly one TLS record (RFC 8446 section 5.1: 2^14
 // bytes).
-constexpr size_t kDataPayload = 16384 - kFrameHeader;
-constexpr int kMaxUselessFrames = 1000;
-// Of a server, waiting for a peer that does not read. A hundred streams never have so many.
-constexpr size_t kMaxQueuedFrames = 10'000;
-// Of one response; endless ones would be an answer that never begins.
-constexpr int kMaxInformational = 16;
+constexpr size_t kDataPayload = 16384 - kFrameHeaderSize;
 // nghttp2 would refuse to send a head beyond 64 KiB, and heads grow on their way through a proxy.
 constexpr size_t kMaxSentHeaderBlock = 512 * 1024;
-constexpr int kMaxForcedResets = 1000;
-// RFC 9113 section 6.8: the last stream of a GOAWAY that only gives notice.
-constexpr StreamId kNoticeId = INT32_MAX;
-// What the PING behind that notice carries; that of ping() carries zeros.
-constexpr std::array<uint8_t, 8> kShutdownPing{'s', 'h', 'u', 't', 'd', 'o', 'w', 'n'};
 
 struct SessionDeleter {
   void operator()(nghttp2_session* session) const { nghttp2_session_del(session); }
 };
-
-std::vector<nghttp2_nv> to_nv(std::span<const Field> fields) {
-  std::vector<nghttp2_nv> nv;
-  nv.reserve(fields.size());
-  for (const Field& field : fields)
-    nv.push_back({.name = reinterpret_cast<uint8_t*>(const_cast<char*>(field.name.data())),
-                  .value = reinterpret_cast<uint8_t*>(const_cast<char*>(field.value.data())),
-                  .namelen = field.name.size(),
-                  .valuelen = field.value.size(),
-                  .flags = static_cast<uint8_t>(field.no_index ? NGHTTP2_NV_FLAG_NO_INDEX
-                                                               : NGHTTP2_NV_FLAG_NONE)});
-  return nv;
-}
 
 }  // namespace
 
@@ -67,12 +47,14 @@ struct Session::State {
     const auto found = streams.find(id);
     return found == streams.end() ? nullptr : &found->second;
   }
-  int useless_frame() { return ++useless > kMaxUselessFrames ? NGHTTP2_ERR_CALLBACK_FAILURE : 0; }
+  int useless_frame() {
+    return ++useless > limits::kUselessFrames ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+  }
 
   // A peer that makes us reset streams works around limits on its own resets. A new head does not
   // clear the count, as each reset needs one; a stream that ends well makes up for one.
   int forced_reset() {
-    return !failed && ++forced_resets > kMaxForcedResets ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+    return !failed && ++forced_resets > limits::kForcedResets ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
   }
 
   // ---- nghttp2 callbacks
@@ -271,7 +253,7 @@ void Session::State::head_received(const nghttp2_frame& frame) {
     // 1xx is not the answer; another head follows (RFC 9110 section 15.2).
     const auto status = head.get(":status");
     if (status && status->size() == 3 && status->front() == '1') {
-      if (++stream->informational > kMaxInformational)
+      if (++stream->informational > limits::kInformational)
         nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_ENHANCE_YOUR_CALM);
       return;
     }
@@ -318,7 +300,7 @@ int Session::State::frame_received(const nghttp2_frame& frame) {
 }
 
 void Session::State::ping_answered(const uint8_t* payload) {
-  if (std::equal(kShutdownPing.begin(), kShutdownPing.end(), payload))
+  if (std::equal(pings::kShutdown.begin(), pings::kShutdown.end(), payload))
     handler.on_shutdown_noticed();
   else
     handler.on_ping_ack();
@@ -359,7 +341,7 @@ Result<> Session::feed(Bytes bytes) {
   const ssize_t taken = nghttp2_session_mem_recv(state_->session.get(), bytes.data(), bytes.size());
   const bool unread =
       state_->role == Role::kServer &&
-      nghttp2_session_get_outbound_queue_size(state_->session.get()) > kMaxQueuedFrames;
+      nghttp2_session_get_outbound_queue_size(state_->session.get()) > limits::kQueuedFrames;
   if (taken >= 0 && !unread) return {};
   state_->failed = true;
   if (unread || taken == NGHTTP2_ERR_CALLBACK_FAILURE || taken == NGHTTP2_ERR_FLOODED) {
@@ -373,11 +355,12 @@ Result<> Session::feed(Bytes bytes) {
 // ---- sending
 
 ssize_t Session::State::read_data(StreamId id, size_t length, uint32_t* flags) {
-  if (out->size() + kFrameHeader + length > out_limit + kDataPayload) return NGHTTP2_ERR_PAUSE;
+  if (out->size() + kFrameHeaderSize + length > out_limit + kDataPayload) return NGHTTP2_ERR_PAUSE;
   Stream* stream = find(id);
   if (stream == nullptr || stream->handler == nullptr) return NGHTTP2_ERR_DEFERRED;
   // The payload is written where it will be sent from; send_data puts the frame header before it.
-  const MutableBytes room = out->prepare(kFrameHeader + length).subspan(kFrameHeader, length);
+  const MutableBytes room =
+      out->prepare(kFrameHeaderSize + length).subspan(kFrameHeaderSize, length);
   const StreamHandler::Produced produced = stream->handler->produce(room);
   if (produced.end) {
     *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -390,8 +373,8 @@ ssize_t Session::State::read_data(StreamId id, size_t length, uint32_t* flags) {
 }
 
 int Session::State::send_data(const uint8_t* frame_header, size_t length) {
-  std::memcpy(out->prepare(kFrameHeader + length).data(), frame_header, kFrameHeader);
-  out->commit(kFrameHeader + length);
+  std::memcpy(out->prepare(kFrameHeaderSize + length).data(), frame_header, kFrameHeaderSize);
+  out->commit(kFrameHeaderSize + length);
   return 0;
 }
 
@@ -407,7 +390,7 @@ int Session::State::frame_sent(const nghttp2_frame& frame) {
   }
   // Only behind the notice: nghttp2 sends a PING before everything that is queued.
   if (frame.hd.type == NGHTTP2_GOAWAY && frame.goaway.last_stream_id == kNoticeId)
-    nghttp2_submit_ping(session.get(), NGHTTP2_FLAG_NONE, kShutdownPing.data());
+    nghttp2_submit_ping(session.get(), NGHTTP2_FLAG_NONE, pings::kShutdown.data());
   // Not those the application asked for: they may be many on a long-lived tunnel.
   if (frame.hd.type == NGHTTP2_RST_STREAM && role == Role::kServer) {
     switch (frame.rst_stream.error_code) {

@@ -1,6 +1,7 @@
 // TunnelSession: what arrives.
 #include "common/h2/errors.h"
-#include "common/h2/tunnel_pings.h"
+#include "common/h2/limits.h"
+#include "common/h2/pings.h"
 #include "common/h2/tunnel_session.h"
 
 #include <algorithm>
@@ -11,11 +12,7 @@ namespace culvert::h2 {
 namespace {
 
 constexpr size_t kMaxAcknowledgements = 1000;
-constexpr size_t kMaxQueuedFrames = 10'000;
-constexpr int kMaxUselessFrames = 1000;
-constexpr int kMaxForcedResets = 1000;
 constexpr int kMaxContinuations = 64;
-constexpr int kMaxInformational = 16;  // of one response; endless ones would be no answer at all
 
 bool carries(const std::array<uint8_t, 8>& expected, Bytes payload) {
   return std::equal(expected.begin(), expected.end(), payload.begin(), payload.end());
@@ -62,14 +59,14 @@ Result<> TunnelSession::flood() {
 
 Result<> TunnelSession::count_queued(bool acknowledgement) {
   acknowledgements_ += acknowledgement ? 1 : 0;
-  return acknowledgements_ > kMaxAcknowledgements || ++queued_ > kMaxQueuedFrames ? flood()
-                                                                                  : Result<>{};
+  return acknowledgements_ > kMaxAcknowledgements || ++queued_ > limits::kQueuedFrames ? flood()
+                                                                                       : Result<>{};
 }
 
 // A peer that makes us reset streams, or resets them itself before they can be of use, has us work
 // for nothing. A stream that ends well makes up for one.
 Result<> TunnelSession::forced_reset() {
-  if (++forced_resets_ > kMaxForcedResets) return flood();
+  if (++forced_resets_ > limits::kForcedResets) return flood();
   return count_queued(false);
 }
 
@@ -162,7 +159,7 @@ Result<> TunnelSession::on_data_piece(MutableBytes piece) {
 
 Result<> TunnelSession::on_data_end(const FrameHeader& header, size_t overhead) {
   const bool end = header.has(flags::kEndStream);
-  if (header.length == overhead && !end && ++useless_ > kMaxUselessFrames) return flood();
+  if (header.length == overhead && !end && ++useless_ > limits::kUselessFrames) return flood();
   TunnelStream* stream = data_stream_;
   data_stream_ = nullptr;
   if (stream == nullptr) return {};
@@ -288,7 +285,7 @@ Result<> TunnelSession::take_head_of(TunnelStream& stream, DecodedHead decoded, 
   if (role_ == Role::kClient && decoded.head.get(":status").value_or("").starts_with('1')) {
     // 1xx is not the answer; another head follows (RFC 9110 section 15.2).
     if (end) return reset_by_error(stream, ErrorCode::kProtocolError);
-    if (++stream.informational_ <= kMaxInformational) return {};
+    if (++stream.informational_ <= limits::kInformational) return {};
     return reset_by_error(stream, ErrorCode::kEnhanceYourCalm);
   }
   stream.head_received_ = true;

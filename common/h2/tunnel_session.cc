@@ -1,19 +1,13 @@
 #include "common/h2/tunnel_session.h"
 
 #include "common/h2/errors.h"
-#include "common/h2/tunnel_pings.h"
+#include "common/h2/pings.h"
 
 #include <algorithm>
 #include <limits>
 #include <vector>
 
 namespace culvert::h2 {
-namespace {
-
-// RFC 9113 section 6.8: the last stream of a GOAWAY that only gives notice.
-constexpr StreamId kNoticeId = std::numeric_limits<StreamId>::max();
-
-}  // namespace
 
 TunnelSession::TunnelSession(Role role, const TunnelSettings& settings, TunnelHandler& handler)
     : role_(role),
@@ -134,6 +128,7 @@ void TunnelSession::release_held() {
     const Held held = std::move(held_.front());
     held_.erase(held_.begin());
     std::vector<Field> fields;
+    fields.reserve(held.fields.size());
     for (const auto& [entry, no_index] : held.fields)
       fields.push_back({entry.name, entry.value, no_index});
     send_request(fields, *held.stream);

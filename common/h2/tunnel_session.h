@@ -73,7 +73,7 @@ class TunnelSession final : private FrameSink {
   // others in turn. Stops when the batch is full, or, where bulk could keep others waiting, sooner.
   void fill(tls::RecordBatch& batch);
   [[nodiscard]] bool wants_write() const;
-  // GOAWAY was sent (not only the notice) and no stream is left.
+  // GOAWAY was sent (not only the notice) or has come, and no stream is left.
   [[nodiscard]] bool finished() const;
 
   // Client. Error kGoingAway after GOAWAY or when stream ids ran out. Beyond the peer's limit of
@@ -102,8 +102,8 @@ class TunnelSession final : private FrameSink {
 
   [[nodiscard]] size_t streams() const { return streams_.size() + held_.size(); }
   [[nodiscard]] uint32_t peer_max_streams() const { return peer_max_streams_; }
-  [[nodiscard]] bool accepts_requests()
-      const;  // client: open() would work, now or after others end
+  // Client: open() would work, now or after others end.
+  [[nodiscard]] bool accepts_requests() const;
   [[nodiscard]] size_t held_bytes() const {
     return control_.capacity() + block_.capacity() + reader_.held_bytes();
   }

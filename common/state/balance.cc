@@ -155,10 +155,6 @@ std::optional<uint16_t> target_port_of(const EndpointView& chosen, uint16_t serv
   return std::nullopt;
 }
 
-ServiceRef ref_of(const Service& service) {
-  return {std::string(service.hostname()), std::string(service.name()), std::string(service.ns())};
-}
-
 // Through a service: endpoint, port, IP.
 Result<std::optional<Upstream>> upstream_of(const Service& service, uint16_t service_port,
                                             const Workload& source, const net::IpAddress& original,
@@ -215,6 +211,10 @@ Result<std::optional<Upstream>> find_gateway(const Snapshot& snapshot,
 }
 
 }  // namespace
+
+ServiceRef ref_of(const Service& service) {
+  return {std::string(service.hostname()), std::string(service.name()), std::string(service.ns())};
+}
 
 std::vector<Identity> Upstream::service_identities() const {
   std::vector<Identity> identities;

@@ -29,6 +29,7 @@ struct ServiceRef {  // what telemetry says of a service
   std::string hostname, name, namespace_;
   bool operator==(const ServiceRef&) const = default;
 };
+ServiceRef ref_of(const Service& service);
 
 struct Upstream {
   WorkloadPtr workload;

@@ -63,11 +63,9 @@ ServicePtr best_service(std::span<const ServicePtr> services,
 
 Snapshot::Snapshot() : tables_(std::make_shared<const Tables>()) {}
 
-WorkloadPtr Snapshot::workload_by_uid(std::string_view uid) const { return peek_workload(uid); }
-
-const Workload* Snapshot::peek_workload(std::string_view uid) const {
+WorkloadPtr Snapshot::workload_by_uid(std::string_view uid) const {
   const WorkloadPtr* found = tables_->workloads.find(UidKey{uid});
-  return found == nullptr ? nullptr : found->get();
+  return found == nullptr ? nullptr : *found;
 }
 
 WorkloadPtr Snapshot::workload_by_address(std::string_view network,

@@ -33,8 +33,6 @@ class Snapshot {
   // ---- look-ups; nullptr or monostate when there is none. All keyed by network: never across
   // networks.
   [[nodiscard]] WorkloadPtr workload_by_uid(std::string_view uid) const;
-  // The same without a reference of its own.
-  [[nodiscard]] const Workload* peek_workload(std::string_view uid) const;
   // Several workloads may share an address: the best of rank {pod uid and HBONE 3, pod uid 2, HBONE
   // 1, else 0}, where a pod uid contains "//Pod/"; among equals the last inserted. HostNetwork ones
   // are never found.
@@ -77,11 +75,8 @@ class Snapshot {
   // "namespace/hostname" -> endpoints of services not known yet.
   [[nodiscard]] std::map<std::string, std::map<std::string, Endpoint>> staged_services() const;
 
-  // Calls visit(const Workload&) for each node-local workload, in no particular order.
-  template <class Visit>
-  void for_each_local(Visit&& visit) const {
-    for (const Workload* workload : local_workloads()) visit(*workload);
-  }
+  // Those on this node, in no particular order; valid as long as this snapshot.
+  [[nodiscard]] std::vector<const Workload*> local_workloads() const;
 
   // Grows by one with each Store::commit(); policy_version only when a policy changed.
   [[nodiscard]] uint64_t version() const;
@@ -89,7 +84,6 @@ class Snapshot {
 
  private:
   friend class Store;
-  [[nodiscard]] std::vector<const Workload*> local_workloads() const;
   std::shared_ptr<const Tables> tables_;
 };
 

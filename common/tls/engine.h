@@ -23,13 +23,15 @@ struct Peer {
   std::string alpn;  // "h2" or empty
 };
 
-// Receives plaintext, possibly several times per call of Engine::open. The bytes stay where they
-// are until that returns.
+// Receives plaintext, possibly several times per call of Engine::open. All bytes of one call stay
+// where they are until its on_end() returns.
 class PlaintextSink {
  public:
   virtual ~PlaintextSink() = default;
   // An error stops Engine::open, which returns it.
   virtual Result<> on_plaintext(MutableBytes plaintext) = 0;
+  // The last of every call of Engine::open, also of one that fails.
+  virtual void on_end() {}
 };
 
 // One TLS 1.3 connection without I/O: ciphertext in, ciphertext out, plaintext at the middle.

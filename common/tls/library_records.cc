@@ -15,11 +15,12 @@ namespace {
 // type.
 constexpr size_t kMaxRecordOverhead = 5 + 8 + 16;
 
-// The plaintext of one call of open(), which stays where it is until that returns.
+// The plaintext of one call of open(), which stays where it is until the sink has seen the end.
 class Opened {
  public:
-  explicit Opened(Context::Impl& context) : context_(context) {}
+  Opened(Context::Impl& context, PlaintextSink& sink) : context_(context), sink_(sink) {}
   ~Opened() {
+    sink_.on_end();
     for (RecordBuffer& buffer : buffers_) context_.give_buffer(std::move(buffer));
   }
   Opened(const Opened&) = delete;
@@ -29,6 +30,7 @@ class Opened {
 
  private:
   Context::Impl& context_;
+  PlaintextSink& sink_;
   std::vector<RecordBuffer> buffers_;
 };
 
@@ -37,7 +39,7 @@ class Opened {
 Result<bool> LibraryRecords::open(MutableBytes in, PlaintextSink& sink, ByteQueue& out) {
   const Session::Input input(*session_, in);
   const Session::Output output(*session_, out);
-  Opened opened(context_);
+  Opened opened(context_, sink);
   for (;;) {
     ERR_clear_error();
     uint8_t* plain = opened.next();

@@ -22,11 +22,12 @@ OwnRecords::OwnRecords(Role role, const Secrets& secrets, ByteQueue early, Conte
       early_(std::move(early)) {}
 
 Result<bool> OwnRecords::open(MutableBytes in, PlaintextSink& sink, ByteQueue& out) {
-  // All plaintext stays where it is until we return.
+  // Holds plaintext until the sink has seen the end.
   ByteQueue early = std::exchange(early_, {});
   Result<bool> more = true;
   if (!early.empty()) more = open_records(early.readable(), sink, out);
   if (more && *more) more = open_records(in, sink, out);
+  sink.on_end();
   opener_.end_input();
   return more;
 }

@@ -8,11 +8,11 @@ import pathlib
 import resource
 import time
 
-from tests.bench import workloads
 from tests.bench.measure import Options, bulk
 from tests.bench.mesh import CLIENT, ECHO_PORT, SERVER, Mesh, cpu_seconds, settled_rss
 from tests.bench.scenario import Metric, Scenario
 from tests.lab import sockets
+from tests.lab.big_mesh import write_big_mesh
 
 Values = dict[str, float | None]
 READY_WITHIN = 120.0
@@ -40,7 +40,7 @@ def _after_bulk(mesh: Mesh, options: Options) -> Values:
 @functools.cache
 def _mesh_file(folder: pathlib.Path, count: int) -> pathlib.Path:
     path = folder / f"workloads-{count}.yaml"
-    workloads.write(path, count)
+    write_big_mesh(path, count)
     return path
 
 

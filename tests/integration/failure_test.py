@@ -101,7 +101,7 @@ def test_killed_during_the_handshake(lab):
     # A tunnel of its own: the client's idle one would take the request.
     kill(lab, "node1")
     lab.start_ztunnel("node1")
-    proxy.signal(signal.SIGSTOP)
+    proxy.freeze()
     with dial(lab, CLIENT, REMOTE_SERVER, PORT) as sock:
         wait_until(waiting, 5, "a connection in the accept queue")
         proxy.kill()
@@ -118,7 +118,7 @@ def test_a_peer_that_never_finishes_the_handshake_is_given_up(lab):
     kill(lab, "node1")
     lab.start_ztunnel("node1")
     proxy = lab.ztunnels["node2"]
-    proxy.signal(signal.SIGSTOP)
+    proxy.freeze()
     try:
         with dial(lab, CLIENT, REMOTE_SERVER, PORT, 20) as sock:
             expect_failure(sock)

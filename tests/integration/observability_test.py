@@ -203,7 +203,7 @@ def test_access_log_lines(lab):
         assert found["direction"] == direction and found["dst.hbone_addr"] == "10.244.2.10:8080"
         assert re.fullmatch(r"\d+ms", found["duration"])
     fails(lab, CLIENT, (lab.pod(REMOTE_SERVER).ip, 7998))
-    line = wait_for_access(source, "7998")[-1]
+    line = wait_for_access(source, "hbone_addr=10.244.2.10:7998 ")[-1]
     assert keys(line)[-1] == "error" and line.split("\t")[1] == "error"
     fails(lab, CLIENT, (lab.cluster.services["demo/server"].vip, 81))
     line = wait_for_access(source, ":81 ")[-1]

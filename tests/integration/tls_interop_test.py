@@ -1,5 +1,5 @@
-"""Our TLS, as the program tls_echo, against other implementations: OpenSSL's command line, and BoringSSL's if it is
-built. Bytes with a checksum, records of all sizes and with padding, keys that change on either side, tickets, half-close."""
+"""Our TLS, as the program tls_echo, against other implementations: the command lines of OpenSSL and BoringSSL. Bytes
+with a checksum, records of all sizes and with padding, keys that change on either side, tickets, half-close."""
 
 from __future__ import annotations
 
@@ -8,34 +8,26 @@ import hashlib
 import os
 import pathlib
 import re
-import shutil
 import socket
 import subprocess
 import threading
-import time
 
 import pytest
 
 from tests.lab import identity
+from tests.lab.process import wait_until
 
 ECHO = pathlib.Path(os.environ.get("CULVERT_BIN", "build/dev/bin")) / "tls_echo"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-OPENSSL = shutil.which("openssl")
 TIMEOUT = 30
 SUITES = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"]
 LAYERS = ["own", "library"]
 
-needs_openssl = pytest.mark.skipif(OPENSSL is None, reason="no openssl program")
 
-
-def bssl() -> str | None:
-    found = subprocess.run([ROOT / "scripts/setup", "--print-boringssl-root"], capture_output=True, text=True, check=False)
-    path = pathlib.Path(os.environ.get("BORINGSSL_ROOT") or found.stdout.strip() or "/nonexistent") / "bin/bssl"
-    return str(path) if path.exists() else None
-
-
-BSSL = bssl()
-needs_bssl = pytest.mark.skipif(BSSL is None, reason="BoringSSL's bssl program is not built")
+def bssl() -> str:
+    """scripts/setup builds it beside the library."""
+    found = subprocess.run([ROOT / "scripts/setup", "--print-boringssl-root"], capture_output=True, text=True, check=True)
+    return os.path.join(os.environ.get("BORINGSSL_ROOT") or found.stdout.strip(), "bin/bssl")
 
 
 class Process:
@@ -128,14 +120,11 @@ def our_server(run, files, *options) -> int:
 
 def accepting(port: int):
     """Waits for a server that says nothing of its own. It sees a connection that ends at once."""
-    end = time.monotonic() + TIMEOUT
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+    def accepts() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        return False
+    wait_until(accepts, TIMEOUT, f"a server on port {port}")
 
 
 def digest(data: bytes) -> str:
@@ -166,23 +155,21 @@ def test_ourselves_with_half_close_and_many_keys(run, files, client_layer, serve
     assert b"peer spiffe://cluster.local/ns/demo/sa/ours" in client.err
 
 
-@needs_openssl
 @pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("extra", [[], ["-record_padding", "1000"], ["-max_send_frag", "512"]], ids=lambda extra: "".join(extra[:1]) or "plain")
 @pytest.mark.parametrize("layer", LAYERS)
 def test_openssl_client(run, files, suite, extra, layer):
     port = our_server(run, files, "--record-layer", layer, "--records-per-key", "50")
-    client = run(OPENSSL, "s_client", "-connect", f"127.0.0.1:{port}", "-quiet", "-tls1_3", "-ciphersuites", suite,
+    client = run("openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-quiet", "-tls1_3", "-ciphersuites", suite,
                  "-CAfile", files.ca_file, "-verify_return_error", *files.theirs, *extra)
     payload = os.urandom(4 << 20)
     transfer(client, payload, client.out, client)
 
 
-@needs_openssl
 @pytest.mark.parametrize("layer", LAYERS)
 def test_openssl_client_changes_keys(run, files, layer):
     port = our_server(run, files, "--record-layer", layer)
-    client = run(OPENSSL, "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_3", "-CAfile", files.ca_file, *files.theirs)
+    client = run("openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_3", "-CAfile", files.ca_file, *files.theirs)
     client.expect(b"Verify return code: 0")
     for turn in range(20):
         command = b"K\n" if turn % 2 else b"k\n"  # asks for ours, or not
@@ -196,12 +183,11 @@ def test_openssl_client_changes_keys(run, files, layer):
 
 def openssl_server(run, files, *options) -> tuple[Process, int]:
     port = free_port()
-    server = run(OPENSSL, "s_server", "-accept", f"127.0.0.1:{port}", "-tls1_3", "-Verify", "2", "-verify_return_error",
+    server = run("openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-tls1_3", "-Verify", "2", "-verify_return_error",
                  "-CAfile", files.ca_file, *files.theirs, *options)
     return server, port
 
 
-@needs_openssl
 @pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("extra", [["-num_tickets", "0"], ["-num_tickets", "10"], ["-record_padding", "3000"], ["-max_send_frag", "512"]],
                          ids=lambda extra: "".join(extra))
@@ -217,7 +203,6 @@ def test_openssl_server(run, files, suite, extra, layer):
     assert client.exit_status() == 0, client.err  # theirs answers close_notify with its own
 
 
-@needs_openssl
 @pytest.mark.parametrize("layer", LAYERS)
 def test_openssl_server_changes_keys(run, files, layer):
     server, port = openssl_server(run, files, "-msg")
@@ -238,29 +223,26 @@ def test_openssl_server_changes_keys(run, files, layer):
     assert client.exit_status() == 0, client.err
 
 
-@needs_openssl
 def test_openssl_client_without_certificate_is_refused(run, files):
     port = our_server(run, files)
-    client = run(OPENSSL, "s_client", "-connect", f"127.0.0.1:{port}", "-quiet", "-tls1_3", "-CAfile", files.ca_file)
+    client = run("openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-quiet", "-tls1_3", "-CAfile", files.ca_file)
     client.expect(b"certificate required")
     assert client.exit_status() != 0
 
 
-@needs_bssl
 @pytest.mark.parametrize("layer", LAYERS)
 def test_boringssl_client(run, files, layer):
     port = our_server(run, files, "--record-layer", layer, "--records-per-key", "50")
-    client = run(BSSL, "client", "-connect", f"127.0.0.1:{port}", "-cert", files.their_cert, "-key", files.their_key,
+    client = run(bssl(), "client", "-connect", f"127.0.0.1:{port}", "-cert", files.their_cert, "-key", files.their_key,
                  "-root-certs", files.ca_file)
     client.expect(b"Version: TLSv1.3")
     transfer(client, os.urandom(4 << 20), client.out, client)
 
 
-@needs_bssl
 @pytest.mark.parametrize("layer", LAYERS)
 def test_boringssl_server(run, files, layer):
     port = free_port()
-    server = run(BSSL, "server", "-accept", str(port), "-cert", files.their_cert, "-key", files.their_key,
+    server = run(bssl(), "server", "-accept", str(port), "-cert", files.their_cert, "-key", files.their_key,
                  "-require-any-client-cert", "-loop")
     accepting(port)
     client = run(ECHO, "client", "--address", f"127.0.0.1:{port}", *files.ours, "--record-layer", layer, "--records-per-key", "50")

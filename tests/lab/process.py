@@ -65,6 +65,13 @@ class Process:
         if self.running:
             self._popen.send_signal(number)
 
+    def freeze(self) -> None:
+        """SIGSTOP; returns when the last thread has stopped: on a busy machine they run on for a while."""
+        self.signal(signal.SIGSTOP)
+        tasks = pathlib.Path(f"/proc/{self._popen.pid}/task")
+        wait_until(lambda: all((task / "stat").read_text().rpartition(") ")[2].startswith("T") for task in tasks.iterdir()),
+                   5, f"{self.name} is stopped")
+
     def stop(self, timeout: float = 15.0) -> int:
         """SIGTERM, and SIGKILL if that does not help; returns the exit status."""
         self.signal(signal.SIGTERM)

@@ -2,28 +2,25 @@
 
 #include "common/tls/engine.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
-#include <memory>
 
 namespace culvert::test {
 
-// Any number of bytes as records, appended to `out`.
+// Any number of bytes in records as large as they get, appended to `out`.
 inline Result<> seal(tls::Engine& engine, Bytes plain, ByteQueue& out) {
-  const auto batch = std::make_unique<tls::RecordBatch>();
-  while (!plain.empty()) {
-    batch->clear();
-    while (!plain.empty()) {
-      const MutableBytes space = batch->prepare(1);
-      if (space.empty()) break;
-      const size_t n = std::min(space.size(), plain.size());
-      std::copy_n(plain.begin(), n, space.begin());
-      batch->commit(n);
-      plain = plain.subspan(n);
-    }
-    const auto sealed = engine.seal(*batch, out);
+  constexpr size_t kMost = tls::RecordBatch::kFullRecords * tls::RecordBatch::kPlain;
+  tls::RecordBatch batch;
+  do {
+    const Bytes part = plain.first(std::min(plain.size(), kMost));
+    plain = plain.subspan(part.size());
+    batch.clear();
+    EXPECT_TRUE(batch.append(part));
+    const auto sealed = engine.seal(batch, out);
     if (!sealed) return sealed.error();
     out.append(*sealed);
-  }
+  } while (!plain.empty());
   return {};
 }
 

@@ -125,7 +125,7 @@ class Connection : public tls::PlaintextSink {
   [[nodiscard]] virtual int source() const { return -1; }
   virtual Result<> on_source() { return {}; }
   // The peer has closed.
-  virtual void on_end() = 0;
+  virtual void on_closed() = 0;
 
   Result<> send(tls::RecordBatch& batch) {
     const auto sealed = engine_->seal(batch, unsent_);
@@ -182,7 +182,7 @@ class Connection : public tls::PlaintextSink {
     const auto more = engine_->open(bytes, *this, unsent_);
     if (!more) return more.error();
     if (*more || !std::exchange(reading_, false)) return {};
-    on_end();
+    on_closed();
     return {};
   }
 
@@ -222,7 +222,7 @@ class Echo final : public Connection {
     batch_.append(plaintext);  // one record at most, into an empty batch
     return send(batch_);
   }
-  void on_end() override { close(); }
+  void on_closed() override { close(); }
 
  private:
   tls::RecordBatch batch_;
@@ -258,7 +258,7 @@ class Client final : public Connection {
     batch_.commit(static_cast<size_t>(n));
     return send(batch_);
   }
-  void on_end() override {
+  void on_closed() override {
     if (writing()) close();
   }
 

@@ -265,7 +265,7 @@ TEST_F(StoreTest, ManySmallCommitsShareTheirMemory) {
   int moved = 0;
   for (int i = 0; i < kWorkloads; ++i) {
     const auto name = uid("w" + std::to_string(i));
-    if (before->peek_workload(name) != after->peek_workload(name)) ++moved;
+    if (before->workload_by_uid(name) != after->workload_by_uid(name)) ++moved;
   }
   EXPECT_EQ(moved, 1);
 }

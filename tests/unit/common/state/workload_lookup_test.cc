@@ -14,13 +14,10 @@ TEST(WorkloadLookupTest, FindsByUidAndAddress) {
   store.upsert_workload(pod("a", {"10.0.0.1", "fd00::1"}), {});
   const auto snapshot = store.commit();
   ASSERT_NE(snapshot->workload_by_uid("cluster1//Pod/ns/a"), nullptr);
-  EXPECT_EQ(snapshot->workload_by_uid("cluster1//Pod/ns/a").get(),
-            snapshot->peek_workload("cluster1//Pod/ns/a"));
   EXPECT_EQ(snapshot->workload_by_address("", ip("10.0.0.1"))->name(), "a");
   EXPECT_EQ(snapshot->workload_by_address("", ip("fd00::1"))->name(), "a");
   EXPECT_EQ(snapshot->workload_by_address("", ip("::ffff:10.0.0.1"))->name(), "a");
   EXPECT_EQ(snapshot->workload_by_uid("x"), nullptr);
-  EXPECT_EQ(snapshot->peek_workload("x"), nullptr);
   EXPECT_EQ(snapshot->workload_by_address("", ip("10.0.0.2")), nullptr);
   EXPECT_EQ(snapshot->workload_by_address("other", ip("10.0.0.1")), nullptr);
 }

@@ -200,6 +200,41 @@ TEST_P(DataTest, TheSinksErrorStopsOpen) {
   EXPECT_EQ(sink.calls, 1);
 }
 
+TEST_P(DataTest, AllPlaintextIsThereAtTheEnd) {
+  struct Late final : PlaintextSink {
+    Result<> on_plaintext(MutableBytes plaintext) override {
+      pieces.push_back(plaintext);
+      return {};
+    }
+    void on_end() override {
+      ++ends;
+      for (const MutableBytes piece : pieces) text += as_text(piece);
+      pieces.clear();
+    }
+    std::vector<MutableBytes> pieces;
+    std::string text;
+    int ends = 0;
+  } late;
+  w_.client.send(std::string(40'000, 'a') + "b");
+  const auto wire = take(w_.client.out);
+  // Cut within the second record.
+  std::vector<uint8_t> first(wire.begin(), wire.begin() + 20'000);
+  std::vector<uint8_t> rest(wire.begin() + 20'000, wire.end());
+  ASSERT_TRUE(w_.server.engine->open(first, late, w_.server.out));
+  ASSERT_TRUE(w_.server.engine->open(rest, late, w_.server.out));
+  EXPECT_EQ(late.ends, 2);
+  EXPECT_EQ(late.text, std::string(40'000, 'a') + "b");
+
+  w_.client.send("good");
+  w_.client.send("bad");
+  auto broken = take(w_.client.out);
+  broken.back() ^= 1;
+  late.text.clear();
+  ASSERT_FALSE(w_.server.engine->open(broken, late, w_.server.out));
+  EXPECT_EQ(late.ends, 3);
+  EXPECT_EQ(late.text, "good");
+}
+
 TEST_P(DataTest, ASinkMaySealOnTheSameEngine) {
   struct Echo final : PlaintextSink {
     Result<> on_plaintext(MutableBytes plaintext) override {

@@ -2,6 +2,7 @@
 
 #include "common/tls/engine.h"
 #include "common/tls/errors.h"
+#include "tests/support/seal.h"
 #include "tests/support/test_ca.h"
 
 #include <gtest/gtest.h>
@@ -37,19 +38,8 @@ inline std::vector<uint8_t> take(ByteQueue& queue) {
   return copy;
 }
 
-// Seals `text` in records as large as they get, to the end of `out`.
 inline Result<> seal(Engine& engine, std::string_view text, ByteQueue& out) {
-  RecordBatch batch;
-  do {
-    const std::string_view part = text.substr(0, RecordBatch::kFullRecords * RecordBatch::kPlain);
-    text.remove_prefix(part.size());
-    batch.clear();
-    EXPECT_TRUE(batch.append(as_bytes(part)));
-    const auto sealed = engine.seal(batch, out);
-    if (!sealed) return sealed.error();
-    out.append(*sealed);
-  } while (!text.empty());
-  return {};
+  return test::seal(engine, as_bytes(text), out);
 }
 
 // One side of a connection with what it said last.

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 
-// What the PINGs of a TunnelSession carry: their answers are told apart by it.
+// What our PINGs carry: their answers are told apart by it.
 namespace culvert::h2::pings {
 
 inline constexpr std::array<uint8_t, 8> kKeepalive{};
