@@ -1,11 +1,12 @@
 # Every third-party library, in one place. Debian 12 packages except BoringSSL (see scripts/setup).
 find_package(Threads REQUIRED)
-# What Debian has as archives is linked from them: a process then maps the part that it uses, not the
-# whole of a shared library with its relocations.
-set(Protobuf_USE_STATIC_LIBS ON)
-set(CMAKE_FIND_LIBRARY_SUFFIXES .a .so)
+# From archives where there are any: a process then maps the part of a library that it uses, and nothing of it is
+# relocated page by page. Whoever packages this for a distribution may want CULVERT_ARCHIVES=OFF.
+if(CULVERT_ARCHIVES)
+  set(CMAKE_FIND_LIBRARY_SUFFIXES .a .so)
+endif()
 find_package(fmt REQUIRED)
-if(CMAKE_BUILD_TYPE STREQUAL "Release")
+if(CULVERT_SLIM)
   add_compile_definitions(FMT_HEADER_ONLY)  # Debian has no archive of it
 endif()
 find_package(spdlog REQUIRED)
