@@ -1,6 +1,14 @@
 # Every third-party library, in one place. Debian 12 packages except BoringSSL (see scripts/setup).
 find_package(Threads REQUIRED)
+# From archives where there are any: a process then maps the part of a library that it uses, and nothing of it is
+# relocated page by page. Whoever packages this for a distribution may want CULVERT_ARCHIVES=OFF.
+if(CULVERT_ARCHIVES)
+  set(CMAKE_FIND_LIBRARY_SUFFIXES .a .so)
+endif()
 find_package(fmt REQUIRED)
+if(CULVERT_SLIM)
+  add_compile_definitions(FMT_HEADER_ONLY)  # Debian has no archive of it
+endif()
 find_package(spdlog REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json REQUIRED)

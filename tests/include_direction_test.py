@@ -31,7 +31,7 @@ HOMES = {
     r"nghttp2/": ["common/h2"],
     r"(google/protobuf|grpcpp)/": ["common/ca", "common/xds", "proto", "ztunnel/inpod"],
     r"boost/(asio|beast)": ["common/admin"],
-    r"yaml-cpp/": ["common/config", "ztunnel", "waypoint"],
+    r"yaml-cpp/": ["waypoint"],
     r"yaml\.h$": ["common/config"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -1,77 +1,61 @@
 #include "common/config/proxy_config.h"
 
 #include "common/config/env.h"
+#include "common/config/yaml_reader.h"
 
-#include <fmt/format.h>
-
-#include <yaml-cpp/yaml.h>
+#include <cstdint>
+#include <string>
 
 namespace culvert::config {
 namespace {
 
-// Every helper throws YAML::Exception or Problem; parse() turns both into an Error. yaml-cpp
-// reports by exception anyway, and this runs once, at start.
-struct Problem : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
+// Read once, at start; nobody writes more into a pod's annotation.
+constexpr YamlLimits kLimits{.bytes = size_t{1} << 20, .nodes = 10'000, .depth = 32};
 
-[[noreturn]] void fail(const YAML::Node& node, const std::string& what) {
-  throw Problem(fmt::format("{} (line {})", what, node.Mark().line + 1));
+void read_u16(YamlObject& config, std::string_view key, std::optional<uint16_t>& to) {
+  config.nullable(key, [&](const YamlValue& value) {
+    if (!value.expect(YamlNode::Kind::kScalar, "not a number")) return;
+    const auto number = parse_unsigned(value.node().text, 65535);
+    if (!number) return value.fail(number.error().message());
+    to = static_cast<uint16_t>(*number);
+  });
 }
 
-std::optional<uint16_t> read_u16(const YAML::Node& config, const char* key) {
-  const YAML::Node node = config[key];
-  if (!node || node.IsNull()) return std::nullopt;
-  if (!node.IsScalar()) fail(node, fmt::format("{}: not a number", key));
-  const auto value = parse_unsigned(node.Scalar(), 65535);
-  if (!value) fail(node, fmt::format("{}: {}", key, value.error().message()));
-  return static_cast<uint16_t>(*value);
-}
-
-std::optional<std::chrono::nanoseconds> read_duration(const YAML::Node& config, const char* key) {
-  const YAML::Node node = config[key];
-  if (!node || node.IsNull()) return std::nullopt;
-  if (!node.IsScalar()) fail(node, fmt::format("{}: not a duration", key));
-  const auto value = parse_duration(node.Scalar());
-  if (!value) fail(node, fmt::format("{}: {}", key, value.error().message()));
-  return *value;
-}
-
-std::optional<std::string> read_string(const YAML::Node& config, const char* key) {
-  const YAML::Node node = config[key];
-  if (!node || node.IsNull()) return std::nullopt;
-  if (!node.IsScalar()) fail(node, fmt::format("{}: not a string", key));
-  return node.Scalar();
-}
-
-ProxyConfig read_config(const YAML::Node& node) {
+ProxyConfig read_config(const YamlValue& node) {
   ProxyConfig config;
-  if (!node || node.IsNull()) return config;
-  if (!node.IsMap()) fail(node, "not a map");
-  config.discovery_address = read_string(node, "discoveryAddress");
-  config.proxy_admin_port = read_u16(node, "proxyAdminPort");
-  config.stats_port = read_u16(node, "statsPort");
-  config.concurrency = read_u16(node, "concurrency");
-  config.termination_drain_duration = read_duration(node, "terminationDrainDuration");
-  const YAML::Node metadata = node["proxyMetadata"];
-  if (!metadata || metadata.IsNull()) return config;
-  if (!metadata.IsMap()) fail(metadata, "proxyMetadata: not a map");
-  for (const auto& entry : metadata) {
-    if (!entry.first.IsScalar() || !entry.second.IsScalar()) {
-      fail(entry.second, "proxyMetadata: keys and values must be strings");
-    }
-    config.proxy_metadata[entry.first.Scalar()] = entry.second.Scalar();
-  }
+  if (node.node().kind == YamlNode::Kind::kNull) return config;
+  YamlObject object(node, YamlObject::Unknown::kIgnored);
+  object.nullable("discoveryAddress",
+                  [&](const auto& value) { config.discovery_address = value.text(); });
+  read_u16(object, "proxyAdminPort", config.proxy_admin_port);
+  read_u16(object, "statsPort", config.stats_port);
+  read_u16(object, "concurrency", config.concurrency);
+  object.nullable("terminationDrainDuration", [&](const YamlValue& value) {
+    if (!value.expect(YamlNode::Kind::kScalar, "not a duration")) return;
+    const auto duration = parse_duration(value.node().text);
+    if (!duration) return value.fail(duration.error().message());
+    config.termination_drain_duration = *duration;
+  });
+  object.nullable("proxyMetadata", [&](const YamlValue& metadata) {
+    metadata.each_entry([&](std::string_view key, const YamlValue& value) {
+      if (value.expect(YamlNode::Kind::kScalar, "not a string"))
+        config.proxy_metadata[std::string(key)] = value.node().text;
+    });
+  });
   return config;
 }
 
 template <class Read>
 Result<ProxyConfig> parse(std::string_view yaml, Read read) {
-  try {
-    return read(YAML::Load(std::string(yaml)));
-  } catch (const std::exception& error) {
-    return invalid(error.what());
-  }
+  // Nothing at all is an empty configuration.
+  if (yaml.find_first_not_of(" \t\r\n") == std::string_view::npos) return ProxyConfig();
+  const auto document = parse_yaml(yaml_input(yaml), kLimits);
+  if (!document) return document.error();
+  Problems problems;
+  const YamlPath root;
+  ProxyConfig config = read(YamlValue(document->root(), root, problems));
+  if (!problems.empty()) return problems.to_error();
+  return config;
 }
 
 template <class T>
@@ -93,10 +77,12 @@ void ProxyConfig::merge(ProxyConfig other) {
 Result<ProxyConfig> parse_proxy_config(std::string_view yaml) { return parse(yaml, read_config); }
 
 Result<ProxyConfig> parse_mesh_config(std::string_view yaml) {
-  return parse(yaml, [](const YAML::Node& mesh) {
-    if (!mesh || mesh.IsNull()) return ProxyConfig();
-    if (!mesh.IsMap()) fail(mesh, "not a map");
-    return read_config(mesh["defaultConfig"]);
+  return parse(yaml, [](const YamlValue& mesh) {
+    ProxyConfig config;
+    if (mesh.node().kind == YamlNode::Kind::kNull) return config;
+    YamlObject object(mesh, YamlObject::Unknown::kIgnored);
+    object.optional("defaultConfig", [&](const YamlValue& value) { config = read_config(value); });
+    return config;
   });
 }
 

@@ -50,6 +50,15 @@ def test_an_unknown_command_is_refused():
     assert "usage:" in done.stdout
 
 
+def test_one_c_plus_plus_runtime():
+    """A program that brings it along must not load a shared library that wants another: two would share some of their state."""
+    program = binary("ztunnel")
+    own = subprocess.run(["llvm-readelf-19", "--needed-libs", program], capture_output=True, text=True, timeout=20, check=True)
+    loaded = subprocess.run(["ldd", program], capture_output=True, text=True, timeout=20, check=True)
+    assert "libc.so" in own.stdout
+    assert ("libstdc++" in own.stdout) == ("libstdc++" in loaded.stdout), loaded.stdout
+
+
 # ---- environment
 
 def test_all_errors_of_the_environment_at_once():

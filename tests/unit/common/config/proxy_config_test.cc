@@ -34,10 +34,23 @@ TEST(ProxyConfig, MissingMetadataIsEmpty) {
   EXPECT_TRUE(parse_proxy_config("proxyMetadata:\n"));
 }
 
+TEST(ProxyConfig, NullIsAbsentAndQuotesDoNotMatter) {
+  const auto config = parse_proxy_config(
+      "{discoveryAddress: null, statsPort: ~, concurrency: '3', terminationDrainDuration: 5s}");
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->discovery_address, std::nullopt);
+  EXPECT_EQ(config->stats_port, std::nullopt);
+  EXPECT_EQ(config->concurrency, 3);
+  EXPECT_EQ(config->termination_drain_duration, std::chrono::seconds(5));
+  EXPECT_TRUE(parse_proxy_config("~"));
+  EXPECT_TRUE(parse_mesh_config("defaultConfig: null"));
+}
+
 TEST(ProxyConfig, RefusesWrongTypes) {
-  for (const char* bad :
-       {"statsPort: 65536", "statsPort: many", "statsPort: [1]", "concurrency: -1",
-        "proxyMetadata: [a]", "proxyMetadata: {A: [b]}", "- a", "text", "{unclosed"}) {
+  for (const char* bad : {"statsPort: 65536", "statsPort: many", "statsPort: [1]",
+                          "concurrency: -1", "proxyMetadata: [a]", "proxyMetadata: {A: [b]}",
+                          "proxyMetadata: {A: }", "terminationDrainDuration: soon",
+                          "statsPort: 1\nstatsPort: 2", "- a", "text", "{unclosed"}) {
     EXPECT_FALSE(parse_proxy_config(bad)) << bad;
   }
   EXPECT_THAT(parse_proxy_config("\nstatsPort: x").error().message(),
