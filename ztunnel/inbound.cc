@@ -105,7 +105,7 @@ net::Task<Result<std::unique_ptr<net::Socket>>> dial_application(PodProxy& proxy
     dial.ip = dial.ip.is_v4() ? net::IpAddress::loopback_v4() : net::IpAddress::loopback_v6();
     source.reset();
   }
-  auto fd = proxy.settings().sockets.dial(dial.ip, source);
+  auto fd = proxy.settings().sockets.dial_local(dial.ip, source);
   if (!fd) co_return fd.error();
   co_return co_await net::Socket::connect(proxy.worker().reactor, std::move(*fd), dial,
                                           Clock::now() + kConnectTimeout);

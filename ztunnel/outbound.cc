@@ -34,7 +34,7 @@ struct Outgoing {
 
 CULVERT_OWN_FRAME net::Task<Result<>> connect_plain(PodProxy& proxy, net::SocketAddress address,
                                                     Outgoing& connection) {
-  auto fd = proxy.settings().sockets.dial(address.ip, std::nullopt);
+  auto fd = proxy.settings().sockets.dial(address.ip);
   if (!fd) co_return fd.error();
   auto server = co_await net::Socket::connect(proxy.worker().reactor, std::move(*fd), address,
                                               Clock::now() + kConnectTimeout);

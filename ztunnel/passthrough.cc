@@ -46,7 +46,7 @@ net::Task<> serve_passthrough(PodProxy& proxy, net::Fd accepted, net::SocketAddr
   if (!decision.allowed())
     co_return record.finish(Error(Errc::kPolicyRejection, decision.reason()));
 
-  auto fd = proxy.settings().sockets.dial(target.ip, proxy.spoofed_source(client.ip, true));
+  auto fd = proxy.settings().sockets.dial_local(target.ip, proxy.spoofed_source(client.ip, true));
   if (!fd) co_return record.finish(Error(Errc::kConnectionFailed, fd.error().message()));
   auto server = co_await net::Socket::connect(worker.reactor, std::move(*fd), target,
                                               Clock::now() + kConnectTimeout);

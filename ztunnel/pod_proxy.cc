@@ -92,7 +92,7 @@ authz::Decision PodProxy::decide(const state::Workload& local,
 net::Task<Result<hbone::Pool::Dialled>> PodProxy::dial(hbone::TunnelKey key) {
   auto credential = co_await worker_.credentials.get(key.source);
   if (!credential) co_return Error(Errc::kIdentity, credential.error().message());
-  auto fd = settings_.sockets.dial(key.address.ip, std::nullopt);
+  auto fd = settings_.sockets.dial(key.address.ip);
   if (!fd) co_return fd.error();
   auto socket = co_await net::Socket::connect(worker_.reactor, std::move(*fd), key.address,
                                               Clock::now() + kConnectTimeout);

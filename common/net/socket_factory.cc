@@ -24,11 +24,11 @@ bool set(int fd, int level, int option, int value) {
 SocketFactory::SocketFactory(SocketFactoryOptions options, NetnsPtr netns, NetnsPtr home)
     : options_(options), netns_(std::move(netns)), home_(std::move(home)) {}
 
-Result<Fd> SocketFactory::make(int family, int type) const {
+Result<Fd> SocketFactory::make(int family) const {
   Fd fd;
   int error = 0;
   const auto create = [&] {
-    fd = Fd(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    fd = Fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     error = errno;
   };
   // Only the creation decides the namespace; options, bind and connect follow the socket.
@@ -65,7 +65,7 @@ Result<SocketFactory::TcpListener> SocketFactory::listen(uint16_t port, Transpar
     return system_error(errno, fmt::format("failed to bind to address {}", address.to_string()));
   };
   const int family = options_.ipv6 ? AF_INET6 : AF_INET;
-  auto made = make(family, SOCK_STREAM);
+  auto made = make(family);
   if (!made) return made.error();
   TcpListener listener{std::move(*made)};
   const int fd = listener.fd.get();
@@ -94,21 +94,31 @@ Result<SocketFactory::TcpListener> SocketFactory::listen(uint16_t port, Transpar
   return listener;
 }
 
-Result<Fd> SocketFactory::dial(const IpAddress& destination, const std::optional<IpAddress>& source,
-                               bool* spoofed) const {
+Result<Fd> SocketFactory::make_dialler(bool v4) const {
+  auto made = make(v4 ? AF_INET : AF_INET6);
+  if (made && !set(made->get(), IPPROTO_TCP, TCP_NODELAY, 1))
+    return system_error(errno, "cannot set TCP_NODELAY");
+  return made;
+}
+
+Result<Fd> SocketFactory::dial(const IpAddress& destination) const {
+  auto made = make_dialler(destination.is_v4());
+  if (made) set_keepalive(made->get());
+  return made;
+}
+
+Result<Fd> SocketFactory::dial_local(const IpAddress& destination,
+                                     const std::optional<IpAddress>& source) const {
   const bool bind_source = source.has_value() && *source != destination;
   const bool v4 = bind_source ? source->is_v4() : destination.is_v4();
-  auto made = make(v4 && destination.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM);
-  if (!made) return made.error();
-  const int fd = made->get();
-  if (!set(fd, IPPROTO_TCP, TCP_NODELAY, 1)) return system_error(errno, "cannot set TCP_NODELAY");
-  set_keepalive(fd);
-  if (!bind_source) return made;
+  auto made = make_dialler(v4 && destination.is_v4());
+  if (!made || !bind_source) return made;
 
+  const int fd = made->get();
   const bool allowed =
-      v4 ? set(fd, SOL_IP, IP_TRANSPARENT, 1) && set(fd, SOL_IP, IP_FREEBIND, 1)
-         : set(fd, SOL_IPV6, IPV6_TRANSPARENT, 1) && set(fd, SOL_IPV6, IPV6_FREEBIND, 1);
+      v4 ? set(fd, SOL_IP, IP_TRANSPARENT, 1) : set(fd, SOL_IPV6, IPV6_TRANSPARENT, 1);
   sockaddr_storage storage;
+  // IP_TRANSPARENT lets it bind to any address, as IP_FREEBIND would.
   const socklen_t length = SocketAddress{*source, 0}.to_sockaddr(v4 ? AF_INET : AF_INET6, storage);
   // The port is chosen at connect: binding to port 0 now would use up the 4-tuple space of the
   // source.
@@ -117,7 +127,6 @@ Result<Fd> SocketFactory::dial(const IpAddress& destination, const std::optional
   if (!bound)
     kLog.warn("cannot use the original source {}: {}; the connection comes from the pod itself",
               source->to_string(), system_error(errno).message());
-  if (spoofed != nullptr) *spoofed = bound;
   return made;
 }
 

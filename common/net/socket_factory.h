@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <optional>
 
 namespace culvert::net {
@@ -46,16 +45,18 @@ class SocketFactory {
   [[nodiscard]] Result<TcpListener> listen(uint16_t port, Transparent transparent,
                                            bool keepalive) const;
 
-  // A non-blocking TCP socket ready for connect to `destination`, TCP_NODELAY, keepalive. With
-  // `source`, the connection comes from that address (IP_TRANSPARENT, IP_FREEBIND, ephemeral port)
-  // unless it equals the destination; when the kernel refuses, it goes unbound and `*spoofed` (may
-  // be null) stays false.
-  [[nodiscard]] Result<Fd> dial(const IpAddress& destination,
-                                const std::optional<IpAddress>& source,
-                                bool* spoofed = nullptr) const;
+  // A non-blocking TCP socket ready for connect to `destination`: TCP_NODELAY, keepalive.
+  [[nodiscard]] Result<Fd> dial(const IpAddress& destination) const;
+  // The same to an application in this very namespace, without keepalive: its end cannot be lost
+  // unnoticed. With `source`, the connection comes from that address (IP_TRANSPARENT, ephemeral
+  // port) unless it equals the destination; when the kernel refuses, it says so in the log and
+  // goes unbound.
+  [[nodiscard]] Result<Fd> dial_local(const IpAddress& destination,
+                                      const std::optional<IpAddress>& source) const;
 
  private:
-  [[nodiscard]] Result<Fd> make(int family, int type) const;
+  [[nodiscard]] Result<Fd> make(int family) const;
+  [[nodiscard]] Result<Fd> make_dialler(bool v4) const;
   void set_keepalive(int fd) const;
 
   SocketFactoryOptions options_;

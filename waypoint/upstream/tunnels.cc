@@ -58,7 +58,7 @@ net::Task<Result<Tunnels::Link>> Tunnels::connect(const Endpoint& endpoint, Time
 
 net::Task<Result<std::unique_ptr<net::Socket>>> Tunnels::dial_socket(net::SocketAddress address,
                                                                      Time deadline) {
-  auto fd = sockets_.dial(address.ip, std::nullopt);
+  auto fd = sockets_.dial(address.ip);
   if (!fd) co_return fd.error();
   co_return co_await net::Socket::connect(worker_.reactor, std::move(*fd), address, deadline);
 }

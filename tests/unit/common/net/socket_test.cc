@@ -85,7 +85,7 @@ TEST(Socket, ConnectReportsRefusalAndDeadline) {
   Reactor reactor;
   const SocketFactory factory({}, nullptr, home());
   const auto loopback = IpAddress::loopback_v4();
-  auto fd = factory.dial(loopback, std::nullopt);
+  auto fd = factory.dial(loopback);
   ASSERT_TRUE(fd);
   auto refused = run(reactor, Socket::connect(reactor, std::move(*fd), {loopback, 1}, kNever));
   ASSERT_FALSE(refused);
@@ -102,7 +102,7 @@ TEST(Listener, AcceptsWithCanonicalPeerAndKeepsOptions) {
                     [&](Fd fd, SocketAddress peer) { accepted.emplace_back(std::move(fd), peer); });
   const uint16_t port = listener.local_address().port;
   const auto loopback = IpAddress::loopback_v4();
-  auto fd = factory.dial(loopback, std::nullopt);
+  auto fd = factory.dial(loopback);
   auto socket = run(reactor, Socket::connect(reactor, std::move(*fd), {loopback, port}, kNever));
   ASSERT_TRUE(socket);
   run_until(reactor, [&] { return !accepted.empty(); });

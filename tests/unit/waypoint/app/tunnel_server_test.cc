@@ -100,7 +100,7 @@ class TunnelServerTest : public ::testing::Test {
 
   net::Task<Result<hbone::Pool::Dialled>> dial(hbone::TunnelKey key) {
     const net::SocketFactory sockets({.ipv6 = false}, nullptr, nullptr);
-    auto fd = sockets.dial(key.address.ip, std::nullopt);
+    auto fd = sockets.dial(key.address.ip);
     if (!fd) co_return fd.error();
     auto socket = co_await net::Socket::connect(worker_.reactor, std::move(*fd), key.address,
                                                 Clock::now() + seconds(5));
