@@ -74,11 +74,11 @@ void service_by_cidr_vip(benchmark::State& run) {
   const auto count = static_cast<uint32_t>(run.range(0));
   Store store("worker-1");
   for (uint32_t i = 0; i < count; ++i) {
-    Service service = bench::service(i);
+    ServiceSpec service = bench::service(i);
     service.vips.clear();
     service.cidr_vips = {
         {"", net::Cidr::parse(fmt::format("10.{}.{}.0/24", i >> 8, i & 255)).value()}};
-    store.upsert_service(std::move(service));
+    store.upsert_service(service);
   }
   const SnapshotPtr snapshot = store.commit();
   uint32_t i = 0;
@@ -99,11 +99,12 @@ void load_balance(benchmark::State& run) {
   Store store("worker-1");
   bench::fill(store, sizes);
   const SnapshotPtr snapshot = store.current();
-  const Workload source = bench::workload(0, sizes);
+  const WorkloadPtr source = Workload::make(bench::workload(0, sizes));
   const net::SocketAddress target{bench::service_vip(0), 80};
   SystemRandom random;
   for (auto unused : run) {
-    const auto found = find_upstream(*snapshot, "", source, target, ResolveMode::kStandard, random);
+    const auto found =
+        find_upstream(*snapshot, "", *source, target, ResolveMode::kStandard, random);
     CULVERT_CHECK(found && *found);
     benchmark::DoNotOptimize(found);
   }
