@@ -13,7 +13,7 @@ namespace {
 
 // Shorter texts are looked for in so many bytes of the longer ones: a service with thousands of
 // VIPs must not cost the square of their number.
-constexpr size_t kLookedThrough = size_t{4} << 10;
+constexpr size_t kLookedThrough = size_t{1} << 10;
 
 template <class Number>
 std::string_view slice(const char* spans, size_t count, size_t i) {

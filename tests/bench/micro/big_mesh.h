@@ -62,9 +62,12 @@ inline state::WorkloadSpec workload(uint32_t i, const Sizes& sizes) {
   return result;
 }
 
+inline state::ServicePorts ports_of(uint32_t i, const Sizes& sizes) {
+  return {{service_key(i / sizes.endpoints_each), {{80, 8080}, {9090, 9090}}}};
+}
+
 inline void insert(state::Store& store, uint32_t i, const Sizes& sizes) {
-  store.upsert_workload(workload(i, sizes),
-                        {{service_key(i / sizes.endpoints_each), {{80, 8080}, {9090, 9090}}}});
+  store.upsert_workload(workload(i, sizes), ports_of(i, sizes));
 }
 
 // Everything inserted and committed.

@@ -60,10 +60,14 @@ TEST_F(LocalMeshTest, OnlyANewTextCounts) {
   ASSERT_TRUE(mesh_.load_file(reactor_, path()));
   replace("workloads: [");
   test::run_until(reactor_, [&] { return mesh_.rejected_reloads() == 1; });
+  // Told of the same events, after the mesh.
+  int events = 0;
+  const net::FileWatch watch(reactor_, path(), [&] { ++events; });
   std::ofstream(folder_ / "other") << "x";
+  test::run_until(reactor_, [&] { return events == 1; });
   replace("workloads: [");  // another file with the same text
-  std::ofstream(folder_ / "another") << "x";
-  // In order: by the time this is loaded everything before it was looked at.
+  test::run_until(reactor_, [&] { return events == 2; });
+  EXPECT_EQ(mesh_.rejected_reloads(), 1U);
   replace(mesh_of("10.0.0.3"));
   test::run_until(reactor_, [&] { return knows("10.0.0.3"); });
   EXPECT_EQ(mesh_.rejected_reloads(), 1U);
