@@ -30,6 +30,7 @@ bool all_exact(const std::vector<StringMatch>& texts) {
 
 std::vector<uint64_t> keys_of(Kind kind, const std::vector<StringMatch>& texts) {
   std::vector<uint64_t> keys;
+  keys.reserve(texts.size());
   for (const auto& text : texts) keys.push_back(key_of(kind, hash_text(text.value)));
   return keys;
 }

@@ -10,7 +10,7 @@ namespace {
 
 // More are applied before the freeze, so that the first message of a control plane, or a large
 // file, is not in memory again as changes.
-constexpr size_t kMaxChanges = size_t{16} << 10;
+constexpr size_t kMaxChanges = size_t{64} << 10;
 
 // An update keeps its place; another service of the same namespace goes before its older ones,
 // which it hides (best_service) until it goes away; else last.

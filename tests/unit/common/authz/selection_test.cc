@@ -169,6 +169,7 @@ TEST(SelectionTest, LeavesOutWhoWantsAnother) {
     scope.select(connection.query(), selection);
     EXPECT_TRUE(selection.has_allow);
     std::vector<std::string> names;
+    names.reserve(selection.policies.size());
     for (const Policy* policy : selection.policies) names.push_back(policy->name);
     return names;
   };
