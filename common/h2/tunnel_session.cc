@@ -1,6 +1,7 @@
 #include "common/h2/tunnel_session.h"
 
 #include "common/h2/errors.h"
+#include "common/h2/limits.h"
 #include "common/h2/pings.h"
 
 #include <algorithm>
@@ -8,6 +9,11 @@
 #include <vector>
 
 namespace culvert::h2 {
+namespace {
+
+constexpr size_t kMaxAcknowledgements = 1000;
+
+}  // namespace
 
 TunnelSession::TunnelSession(Role role, const TunnelSettings& settings, TunnelHandler& handler)
     : role_(role),
@@ -46,6 +52,18 @@ TunnelStream* TunnelSession::find(StreamId id) {
 bool TunnelSession::was_used(StreamId id) const {
   if (id % 2 == 0) return false;
   return role_ == Role::kClient ? id < next_id_ : id <= last_peer_stream_;
+}
+
+void TunnelSession::skip_to(StreamId id) {
+  const StreamId next = last_peer_stream_ == 0 ? 1 : last_peer_stream_ + 2;
+  if (id == next) return;
+  std::ranges::rotate(skipped_, skipped_.end() - 1);
+  skipped_.front() = {next, id - 2};
+}
+
+bool TunnelSession::was_skipped(StreamId id) const {
+  return std::ranges::any_of(
+      skipped_, [&](const Skipped& range) { return range.first <= id && id <= range.last; });
 }
 
 void TunnelSession::add(StreamId id, TunnelStream& stream) {
@@ -187,6 +205,31 @@ void TunnelSession::detach(TunnelStream& stream) {
 }
 
 // ---- the connection
+
+// How much arrives between a PING and its answer is what the windows must hold for the peer never
+// to wait: a stream's window doubles while that is most of it.
+void TunnelSession::measure() {
+  if (window_ >= settings_.max_window || measured_from_ || received_ < measure_at_) return;
+  append_ping(control_, false, pings::kMeasure);
+  measured_from_ = received_;
+}
+
+void TunnelSession::measured() {
+  if (!measured_from_) return;
+  const uint64_t on_the_way = received_ - *measured_from_;
+  measured_from_.reset();
+  const bool grows = on_the_way >= uint64_t{window_} * 2 / 3;
+  if (grows)
+    window_ =
+        static_cast<uint32_t>(std::min<uint64_t>(2 * uint64_t{window_}, settings_.max_window));
+  measure_at_ = received_ + uint64_t{window_} * (grows ? 1 : 8);
+}
+
+Result<> TunnelSession::count_queued(bool acknowledgement) {
+  acknowledgements_ += acknowledgement ? 1 : 0;
+  return acknowledgements_ > kMaxAcknowledgements || ++queued_ > limits::kQueuedFrames ? flood()
+                                                                                       : Result<>{};
+}
 
 void TunnelSession::ping() { append_ping(control_, false, pings::kKeepalive); }
 
