@@ -128,6 +128,7 @@ class TunnelSession final : private FrameSink {
   Result<> take_ping(const FrameHeader& header, Bytes payload);
   Result<> take_goaway(Bytes payload);
   Result<> take_window_update(const FrameHeader& header, Bytes payload);
+  Result<> take_priority(const FrameHeader& header, Bytes payload);
   Result<> take_rst_stream(const FrameHeader& header, Bytes payload);
   void end_input_of(TunnelStream& stream);
   void hand_on();
@@ -161,6 +162,8 @@ class TunnelSession final : private FrameSink {
   void queue_reset(TunnelStream& stream, ErrorCode code);
   void close_later(TunnelStream& stream, ErrorCode code);
   [[nodiscard]] bool was_used(StreamId id) const;
+  void skip_to(StreamId id);
+  [[nodiscard]] bool was_skipped(StreamId id) const;
   void measure();
   Result<> count_queued(bool acknowledgement);
 
@@ -183,6 +186,12 @@ class TunnelSession final : private FrameSink {
   bool block_end_ = false;     // with END_STREAM
   int continuations_ = 0;
   StreamId last_peer_stream_ = 0;
+  // Server: ids that the peer passed over; no stream may come of them any more (RFC 9113
+  // section 5.1.1). The last such ranges; peers that use more than one or two are not honest.
+  struct Skipped {
+    StreamId first = 0, last = -1;
+  };
+  std::array<Skipped, 4> skipped_;
   StreamId last_taken_ = 0;  // of the peer's, before goaway_sent_
   int useless_ = 0, forced_resets_ = 0;
   bool settings_received_ = false;
