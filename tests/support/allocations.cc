@@ -6,12 +6,12 @@
 // The C library's own functions behind malloc: what is defined here takes the place of its malloc,
 // calloc and realloc in the whole program, and free stays what it was.
 extern "C" {
-// NOLINTBEGIN(bugprone-reserved-identifier): these are glibc's names.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): these are glibc's names.
 void* __libc_malloc(size_t size);
 void* __libc_calloc(size_t count, size_t size);
 void* __libc_realloc(void* memory, size_t size);
 void* __libc_memalign(size_t alignment, size_t size);
-// NOLINTEND(bugprone-reserved-identifier)
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 }
 
 namespace {
