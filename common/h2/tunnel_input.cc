@@ -184,23 +184,10 @@ void TunnelSession::end_input_of(TunnelStream& stream) {
   if (TunnelStream* still = find(id)) close_if_over(*still);
 }
 
-// How much arrives between a PING and its answer is what the windows must hold for the peer never
-// to wait: a stream's window doubles while that is most of it.
 void TunnelSession::measure() {
-  if (window_ >= settings_.max_window || measured_from_ || received_ < measure_at_) return;
+  if (!growth_.wants_ping(received_)) return;
   append_ping(control_, false, pings::kMeasure);
-  measured_from_ = received_;
-}
-
-void TunnelSession::measured() {
-  if (!measured_from_) return;
-  const uint64_t on_the_way = received_ - *measured_from_;
-  measured_from_.reset();
-  const bool grows = on_the_way >= uint64_t{window_} * 2 / 3;
-  if (grows)
-    window_ =
-        static_cast<uint32_t>(std::min<uint64_t>(2 * uint64_t{window_}, settings_.max_window));
-  measure_at_ = received_ + uint64_t{window_} * (grows ? 1 : 8);
+  growth_.asked(received_, Clock::now());
 }
 
 // ---- heads
@@ -360,7 +347,7 @@ Result<> TunnelSession::take_ping(const FrameHeader& header, Bytes payload) {
     return count_queued(true);
   }
   if (carries(pings::kMeasure, payload)) {
-    measured();
+    growth_.answered(received_, Clock::now());
   } else if (carries(pings::kShutdown, payload)) {
     hand_on();
     if (std::exchange(noticing_, false)) handler_.on_shutdown_noticed();

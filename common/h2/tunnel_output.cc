@@ -11,9 +11,15 @@ namespace {
 // costs as much as any other.
 constexpr size_t kLeastPayload = 1024;
 constexpr uint8_t kMaxAppetite = tls::RecordBatch::kFullRecords;
-// Of bulk, per batch, while there are other streams: what one of them wants to say next waits
-// behind no more than this and what the kernel has not sent.
+// Of bulk, per batch, while other streams speak as well: what one of them wants to say next waits
+// behind no more than this and what the kernel has not sent. They do while one spoke within the
+// last kAttention bytes of bulk (some milliseconds of a fast network); else batches are whole, as
+// small ones cost a quarter more.
 constexpr size_t kSharedBatch = 4 * tls::RecordBatch::kPlain;
+constexpr uint64_t kAttention = 4U << 20;
+// A stream that gave so much at once is bulk until it has said so many smaller things in a row.
+constexpr size_t kBulkPiece = 3 * tls::RecordBatch::kPlain;
+constexpr uint8_t kSmallPieces = 16;
 
 }  // namespace
 
@@ -45,8 +51,21 @@ TunnelStream* TunnelSession::next_ready(const tls::RecordBatch& batch) {
   if (send_window_ <= 0) return nullptr;
   if (!light_.empty()) return &light_.front();
   if (bulk_.empty()) return nullptr;
-  const bool alone = streams_.size() == 1;
-  return alone || batch.plain_bytes() < kSharedBatch ? &bulk_.front() : nullptr;
+  return !shared() || batch.plain_bytes() < kSharedBatch ? &bulk_.front() : nullptr;
+}
+
+bool TunnelSession::shared() const { return streams_.size() > 1 && bulk_in_a_row_ < kAttention; }
+
+void TunnelSession::note_produced(TunnelStream& stream, size_t bytes, size_t offered) {
+  if (bytes == 0) return;
+  if (bytes >= kBulkPiece)
+    stream.small_pieces_ = 0;
+  else if (bytes < offered && stream.small_pieces_ < kSmallPieces)
+    ++stream.small_pieces_;
+  if (stream.small_pieces_ >= kSmallPieces)
+    bulk_in_a_row_ = 0;
+  else if (bulk_in_a_row_ < kAttention)
+    bulk_in_a_row_ += bytes;
 }
 
 void TunnelSession::schedule(TunnelStream& stream) {
@@ -62,7 +81,7 @@ bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
   std::array<MutableBytes, kMaxAppetite> spaces;
   std::array<iovec, kMaxAppetite> to;
   size_t most = stream.appetite_;
-  if (most > 1 && streams_.size() > 1) {  // next_ready() found room for one
+  if (most > 1 && shared()) {  // next_ready() found room for one
     const size_t room = kSharedBatch - std::min(kSharedBatch, batch.plain_bytes());
     most = std::clamp<size_t>(room / tls::RecordBatch::kPlain, 1, most);
   }
@@ -107,6 +126,7 @@ bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
     close_if_over(stream);
     return true;
   }
+  note_produced(stream, produced.bytes, offered);
   // As much as was asked for: there is more, and more of it at a time.
   const bool filled = produced.bytes == offered;
   stream.can_produce_ = filled || produced.again;

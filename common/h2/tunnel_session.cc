@@ -18,7 +18,7 @@ TunnelSession::TunnelSession(Role role, const TunnelSettings& settings, TunnelHa
       peer_max_streams_(settings.assumed_peer_streams),
       receive_window_(std::max(settings.connection_window, kDefaultWindow)),
       initial_window_(std::min(settings.initial_window, settings.max_window)),
-      window_(initial_window_) {
+      growth_(initial_window_, settings.max_window) {
   if (role == Role::kClient) control_.append(as_bytes(kPreface));
   ByteQueue payload;
   append_setting(payload, Setting::kInitialWindowSize, initial_window_);
@@ -161,10 +161,11 @@ void TunnelSession::consume(TunnelStream& stream, size_t n) {
   if (stream.id_ == 0 || stream.input_ended_ || stream.closing_) return;
   stream.unreturned_ += static_cast<uint32_t>(n);
   if (stream.unreturned_ < stream.window_ / 2) return;
-  const uint32_t grown = window_ - stream.window_;
+  const uint32_t window = growth_.window();
+  const uint32_t grown = window - stream.window_;
   append_window_update(control_, stream.id_, stream.unreturned_ + grown);
   stream.receive_window_ += stream.unreturned_ + grown;
-  stream.window_ = window_;
+  stream.window_ = window;
   stream.unreturned_ = 0;
 }
 

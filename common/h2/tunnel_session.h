@@ -8,6 +8,7 @@
 #include "common/h2/hpack.h"
 #include "common/h2/role.h"
 #include "common/h2/tunnel_stream.h"
+#include "common/h2/window_growth.h"
 #include "common/tls/record_batch.h"
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -143,6 +144,8 @@ class TunnelSession final : private FrameSink {
   bool fill_data(tls::RecordBatch& batch, TunnelStream& stream);
   void schedule(TunnelStream& stream);
   [[nodiscard]] TunnelStream* next_ready(const tls::RecordBatch& batch);
+  [[nodiscard]] bool shared() const;
+  void note_produced(TunnelStream& stream, size_t bytes, size_t offered);
 
   // ---- streams (tunnel_session.cc)
   struct Held {
@@ -162,7 +165,6 @@ class TunnelSession final : private FrameSink {
   void close_later(TunnelStream& stream, ErrorCode code);
   [[nodiscard]] bool was_used(StreamId id) const;
   void measure();
-  void measured();
   Result<> count_queued(bool acknowledgement);
 
   const Role role_;
@@ -193,6 +195,7 @@ class TunnelSession final : private FrameSink {
   size_t queued_ = 0, acknowledgements_ = 0;  // frames the peer caused, since control_ was empty
   StreamList light_, bulk_;                   // that can produce now
   StreamList closing_;                        // reset: told once the reset is on its way
+  uint64_t bulk_in_a_row_ = UINT64_MAX;       // bytes of bulk since another stream spoke
   TunnelStream* producing_ = nullptr;         // asked for output; null again if that was its end
   int64_t send_window_ = kDefaultWindow;
   int64_t peer_initial_window_ = kDefaultWindow;
@@ -201,15 +204,13 @@ class TunnelSession final : private FrameSink {
   StreamId next_id_ = 1;
 
   // ---- the connection
-  int64_t receive_window_;                 // what the peer may still send
-  uint32_t unreturned_ = 0;                // of it, arrived
-  const uint32_t initial_window_;          // of a stream, as announced
-  uint32_t window_;                        // what streams' windows grow to as they are given back
-  uint64_t received_ = 0;                  // bytes of DATA
-  std::optional<uint64_t> measured_from_;  // received_ when the PING that measures left
-  uint64_t measure_at_ = 0;                // received_ from which on to measure again
-  bool noticing_ = false;                  // the PING of notify_shutdown() is not answered
-  bool goaway_sent_ = false;               // other than the notice
+  int64_t receive_window_;         // what the peer may still send
+  uint32_t unreturned_ = 0;        // of it, arrived
+  const uint32_t initial_window_;  // of a stream, as announced
+  WindowGrowth growth_;            // what streams' windows grow to as they are given back
+  uint64_t received_ = 0;          // bytes of DATA
+  bool noticing_ = false;          // the PING of notify_shutdown() is not answered
+  bool goaway_sent_ = false;       // other than the notice
   bool goaway_received_ = false;
   bool failed_ = false;
 };

@@ -53,6 +53,9 @@ class TunnelStream : public net::intrusive::list_base_hook<net::AutoUnlink> {
   StreamId id_ = 0;
   // How many records' worth of bytes it is asked for at a time: doubles while it gives all.
   uint8_t appetite_ = 1;
+  // Pieces in a row, since it last gave many records at once, that were all it had; as far as they
+  // matter. It begins as one that never did.
+  uint8_t small_pieces_ = UINT8_MAX;
   bool head_received_ = false, input_ended_ = false, output_ended_ = false;
   bool can_produce_ = false;  // resume() was called since it last had nothing
   bool answered_ = false;     // our head was sent
