@@ -4,6 +4,7 @@
 #include "common/admin/readiness.h"
 #include "common/ca/signer.h"
 #include "common/metrics/registry.h"
+#include "common/net/kernel_features.h"
 #include "common/net/netns.h"
 #include "common/net/reactor.h"
 #include "common/net/signals.h"
@@ -50,6 +51,7 @@ class App {
   void drain(const char* reason);
 
   Config config_;
+  const net::KernelFeatures kernel_;
   net::Reactor control_;
   std::unique_ptr<net::Signals> signals_;
   metrics::Registry registry_;

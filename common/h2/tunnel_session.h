@@ -105,6 +105,9 @@ class TunnelSession final : private FrameSink {
   [[nodiscard]] uint32_t peer_max_streams() const { return peer_max_streams_; }
   // Client: open() would work, now or after others end.
   [[nodiscard]] bool accepts_requests() const;
+  // At most kIdleBytes when idle: room for the window updates and pings of a turn of bulk, which
+  // would otherwise be an allocation in every turn.
+  static constexpr size_t kIdleBytes = 64;
   [[nodiscard]] size_t held_bytes() const {
     return control_.capacity() + block_.capacity() + reader_.held_bytes();
   }
