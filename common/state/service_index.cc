@@ -8,10 +8,6 @@
 namespace culvert::state {
 namespace {
 
-// More are applied before the freeze, so that the first message of a control plane, or a large
-// file, is not in memory again as changes.
-constexpr size_t kMaxChanges = size_t{64} << 10;
-
 // An update keeps its place; another service of the same namespace goes before its older ones,
 // which it hides (best_service) until it goes away; else last.
 void put(ServiceList& list, const Service* before, const Service& service) {
@@ -134,7 +130,6 @@ void ServiceIndex::replace_endpoint(const WorkloadPtr& before, const WorkloadPtr
     note(before, i, false);
   }
   for (size_t i = 0; now != nullptr && i < now->membership_count(); ++i) note(now, i, true);
-  if (changes_.size() >= kMaxChanges) apply_changes();
 }
 
 void ServiceIndex::apply_changes() {

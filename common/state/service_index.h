@@ -25,10 +25,9 @@ struct MembershipChange {
 // The Store's services with their endpoints, the indexes over them, and the endpoints that wait for
 // a service. Control thread only; private to common/state.
 //
-// Workloads that come and go are noted and become endpoints together, at the next freeze or when
-// there are very many: a service is copied once per batch, however many of its endpoints changed,
-// and not at all if none did. A service that a snapshot shows is immutable; a draft, made since the
-// last freeze, is not yet.
+// Workloads that come and go are noted and become endpoints together, at the next freeze: a service
+// is copied once per batch, however many of its endpoints changed, and not at all if none did. A
+// service that a snapshot shows is immutable; a draft, made since the last freeze, is not yet.
 class ServiceIndex {
  public:
   [[nodiscard]] ServicePtr find(const HostKey& key) const;
