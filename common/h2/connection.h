@@ -128,6 +128,7 @@ class Connection final : private net::Socket::Observer,
   Keepalive keepalive_;
   Buffers& buffers_;
   ConnectionHandler& handler_;
+  size_t batch_size_ = tls::RecordBatch::kSize;
   ByteQueue unsent_;  // ciphertext the socket did not take; while not empty nothing is produced
   bool waiting_for_pong_ = false;
   bool draining_ = false;    // drain() was called

@@ -177,6 +177,13 @@ void Socket::limit_unsent(size_t bytes) {
   ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
 }
 
+size_t Socket::segment_size() const {
+  int size = 0;
+  socklen_t length = sizeof size;
+  const bool known = ::getsockopt(fd_.get(), IPPROTO_TCP, TCP_MAXSEG, &size, &length) == 0;
+  return known && size > 0 ? static_cast<size_t>(size) : 0;
+}
+
 size_t Socket::unacknowledged() const {
   int queued = 0;
   return ::ioctl(fd_.get(), SIOCOUTQ, &queued) == 0 ? static_cast<size_t>(queued) : 0;

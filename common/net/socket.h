@@ -72,6 +72,8 @@ class Socket final : public ByteStream, private Watch {
   // How much the kernel takes beyond what it can send now; what is given later can still be chosen
   // later.
   void limit_unsent(size_t bytes);
+  // Bytes of payload in one TCP segment, as the path is known now; 0: unknown.
+  [[nodiscard]] size_t segment_size() const;
   // Bytes the kernel still has to get acknowledged, the FIN included.
   [[nodiscard]] size_t unacknowledged() const;
 

@@ -7,9 +7,9 @@
 
 namespace culvert::tls {
 
-size_t RecordBatch::capacity(size_t begin) {
+size_t RecordBatch::capacity(size_t begin) const {
   const size_t with_overhead = begin + kHeader + kTrailer;
-  return with_overhead >= kSize ? 0 : std::min(kPlain, kSize - with_overhead);
+  return with_overhead >= most_ ? 0 : std::min(kPlain, most_ - with_overhead);
 }
 
 size_t RecordBatch::room() const {

@@ -2,6 +2,7 @@
 
 #include "common/base/bytes.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -41,7 +42,11 @@ class RecordBatch {
   // Those with plaintext.
   [[nodiscard]] std::span<const Record> records() const;
   [[nodiscard]] uint8_t* memory() { return memory_.get(); }
-  void clear() { count_ = plain_bytes_ = 0; }
+  // `most`: bytes of records, sealed, that it takes from now on.
+  void clear(size_t most = kSize) {
+    count_ = plain_bytes_ = 0;
+    most_ = std::min(most, kSize);
+  }
 
   // Contiguous space for at least `least` bytes (1 to kPlain) of one record: what is left of the
   // last one, else a new one's. Empty: the batch is full.
@@ -59,13 +64,14 @@ class RecordBatch {
     return record.begin + kHeader + record.plain + kTrailer;
   }
   // How much plaintext a record that begins there can hold.
-  [[nodiscard]] static size_t capacity(size_t begin);
+  [[nodiscard]] size_t capacity(size_t begin) const;
   [[nodiscard]] size_t room() const;  // of the last record
   bool open_record();
 
   std::unique_ptr<uint8_t[]> memory_;
   std::array<Record, kMaxRecords> records_;
   size_t count_ = 0, plain_bytes_ = 0;  // the last record may still be empty
+  size_t most_ = kSize;
 };
 
 }  // namespace culvert::tls

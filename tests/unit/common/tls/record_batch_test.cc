@@ -222,5 +222,27 @@ TEST(RecordBatchTest, AnyMixOfCalls) {
   }
 }
 
+TEST(RecordBatch, TakesNoMoreThanItIsTold) {
+  RecordBatch batch;
+  constexpr size_t kOverheadOfOne = RecordBatch::kHeader + RecordBatch::kTrailer;
+  constexpr size_t kWholeRecord = RecordBatch::kPlain + kOverheadOfOne;
+  for (const size_t most : {size_t{100}, kWholeRecord, 3 * kWholeRecord + 1000, RecordBatch::kSize,
+                            2 * RecordBatch::kSize}) {
+    batch.clear(most);
+    std::array<MutableBytes, RecordBatch::kFullRecords> spaces;
+    const size_t given = batch.prepare(1, spaces);
+    size_t sealed = 0;
+    for (size_t i = 0; i < given; ++i) {
+      sealed += spaces[i].size() + kOverheadOfOne;
+      batch.commit(spaces[i].size());
+    }
+    EXPECT_EQ(sealed, std::min(most, RecordBatch::kSize));
+    EXPECT_TRUE(batch.prepare(1).empty());
+    EXPECT_FALSE(batch.append(as_bytes("x")));
+  }
+  batch.clear();
+  EXPECT_EQ(batch.prepare(1).size(), RecordBatch::kPlain);
+}
+
 }  // namespace
 }  // namespace culvert::tls
