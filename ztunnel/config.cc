@@ -244,6 +244,22 @@ void read_http2_and_pool(EnvReader& env, Config& config) {
       env.duration("POOL_UNUSED_RELEASE_TIMEOUT", pool.unused_release_timeout);
 }
 
+void read_memory(EnvReader& env, const MemoryUse& machine, Config& config) {
+  // Less does not carry a few connections.
+  constexpr uint64_t kLeast = uint64_t{1} << 20;
+  const auto read = [&](const char* name, uint64_t fallback) {
+    const uint64_t bytes = env.bytes(name).value_or(fallback);
+    if (bytes < kLeast) env.reject(name, "must be at least 1Mi");
+    return bytes;
+  };
+  // The rest is for what is no stalled connection: the mesh's state, idle connections, and what the
+  // kernel counts as ours, such as the buffers of sockets. Without a limit the machine is the pods'.
+  const uint64_t share = machine.limit / (machine.limited ? 2 : 4);
+  config.memory.budget = read("CULVERT_MEMORY_BUDGET", std::max(share, 16 * kLeast));
+  config.memory.workload_budget =
+      read("CULVERT_WORKLOAD_MEMORY_BUDGET", std::max(config.memory.budget / 2, kLeast));
+}
+
 void read_sockets(EnvReader& env, Config& config) {
   auto& sockets = config.sockets;
   sockets.keepalive = env.boolean("KEEPALIVE_ENABLED", sockets.keepalive);
@@ -391,6 +407,7 @@ Result<Config> Config::from_env(const Env& all, const Surroundings& around) {
   read_mode(env, config);
   read_listeners(env, proxy_config, around, config);
   read_http2_and_pool(env, config);
+  read_memory(env, around.memory, config);
   read_sockets(env, config);
   read_mesh(env, config);
   read_xds(all, env, proxy_config, around, config);

@@ -128,11 +128,7 @@ void Socket::finish_output() {
 }
 
 void Socket::abort() {
-  // Disconnecting sends the reset at once and keeps the descriptor for its owner to close.
-  sockaddr unspecified{};
-  unspecified.sa_family = AF_UNSPEC;
-  const int failed = ::connect(fd_.get(), &unspecified, sizeof unspecified);
-  static_cast<void>(failed);  // it was not connected any more
+  disconnect(fd_);
   output_finished_ = true;
   input_closed_ = readable_ = writable_ = true;
   changed_.wake_all();
