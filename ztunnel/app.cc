@@ -53,7 +53,8 @@ std::string milliseconds(Duration duration) {
 
 }  // namespace
 
-App::App(Config config) : config_(std::move(config)), memory_(config_.memory), store_(config_.mesh.node.value_or("")) {
+App::App(Config config)
+    : config_(std::move(config)), memory_(config_.memory), store_(config_.mesh.node.value_or("")) {
   // Before any thread exists, so that all inherit the mask.
   signals_ = std::make_unique<net::Signals>(control_, std::initializer_list<int>{SIGTERM, SIGINT},
                                             [this](int signal) {

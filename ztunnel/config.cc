@@ -1,5 +1,6 @@
 #include "ztunnel/config.h"
 
+#include "common/config/memory_budget.h"
 #include "common/config/proxy_config.h"
 #include "ztunnel/worker_threads.h"
 
@@ -245,19 +246,11 @@ void read_http2_and_pool(EnvReader& env, Config& config) {
 }
 
 void read_memory(EnvReader& env, const MemoryUse& machine, Config& config) {
-  // Less does not carry a few connections.
-  constexpr uint64_t kLeast = uint64_t{1} << 20;
-  const auto read = [&](const char* name, uint64_t fallback) {
-    const uint64_t bytes = env.bytes(name).value_or(fallback);
-    if (bytes < kLeast) env.reject(name, "must be at least 1Mi");
-    return bytes;
-  };
-  // The rest is for what is no stalled connection: the mesh's state, idle connections, and what the
-  // kernel counts as ours, such as the buffers of sockets. Without a limit the machine is the pods'.
-  const uint64_t share = machine.limit / (machine.limited ? 2 : 4);
-  config.memory.budget = read("CULVERT_MEMORY_BUDGET", std::max(share, 16 * kLeast));
-  config.memory.workload_budget =
-      read("CULVERT_WORKLOAD_MEMORY_BUDGET", std::max(config.memory.budget / 2, kLeast));
+  auto& memory = config.memory;
+  memory.budget = config::process_memory_budget(env, machine);
+  memory.workload_budget =
+      config::memory_budget(env, "CULVERT_WORKLOAD_MEMORY_BUDGET",
+                            std::max(memory.budget / 2, config::kLeastMemoryBudget));
 }
 
 void read_sockets(EnvReader& env, Config& config) {

@@ -137,7 +137,8 @@ CULVERT_OWN_FRAME net::Task<> carry_plain(PodProxy& proxy, Outgoing& connection)
   Worker& worker = proxy.worker();
   ResetIfCut client(*connection.client), server(*connection.server);
   net::Relay relay(*connection.client, *connection.server, worker.buffers.input_bytes(),
-                   worker.pipes, proxy.memory(), connection.record.received(), connection.record.sent());
+                   worker.pipes, proxy.memory(), connection.record.received(),
+                   connection.record.sent());
   const auto outcome = co_await relay.run();
   client.ended();
   server.ended();

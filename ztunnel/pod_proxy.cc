@@ -56,7 +56,7 @@ PodProxy::PodProxy(Worker& worker, Settings settings, Listeners listeners)
         worker_.reactor, std::move(fd),
         [this, what, reporter, serve](net::Fd accepted, net::SocketAddress peer) {
           if (sheds(what, reporter, peer, net::original_destination(accepted.get())))
-            return net::reset(std::move(accepted));
+            return net::close_with_reset(std::move(accepted));
           accepted_.spawn(serve(*this, std::move(accepted), peer));
         }));
   };

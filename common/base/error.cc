@@ -34,7 +34,8 @@ std::error_code make_error_code(Errc value) {
 
 std::string Error::message() const {
   // The context is the whole message where the code's text would add nothing.
-  const bool whole = code == make_error_code(Errc::kInvalid) || code == make_error_code(Errc::kMemory);
+  const bool whole =
+      code == make_error_code(Errc::kInvalid) || code == make_error_code(Errc::kMemory);
   if (whole && !context.empty()) return context;
   if (context.empty()) return code.message();
   if (!code) return context;

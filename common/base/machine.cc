@@ -38,7 +38,7 @@ std::optional<uint64_t> stat_value(std::string_view stat, std::string_view key) 
 }
 
 uint64_t machine_memory() {
-  struct sysinfo info {};
+  struct sysinfo info{};
   return ::sysinfo(&info) == 0 ? uint64_t{info.totalram} * info.mem_unit : 0;
 }
 
@@ -108,8 +108,7 @@ MemoryUse memory_use(const std::string& cgroups) {
     const auto limit = read_file(cgroups + version.limit);
     if (!current || !limit) continue;
     const auto stat = read_file(cgroups + version.stat);
-    const auto use =
-        cgroup_memory(*current, *limit, stat ? *stat : "", version.inactive, machine);
+    const auto use = cgroup_memory(*current, *limit, stat ? *stat : "", version.inactive, machine);
     if (use && use->limited) return *use;
   }
   return {.used = resident_memory(), .limit = machine};

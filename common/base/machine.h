@@ -17,17 +17,17 @@ std::optional<unsigned> cgroup_cpus(std::string_view cpu_max);
 
 // Memory as the kernel counts it for us.
 struct MemoryUse {
-  uint64_t used = 0;    // what it cannot take back from us at once; buffers of sockets included
-  uint64_t limit = 0;   // the kernel ends us beyond; the machine's memory where there is no limit
+  uint64_t used = 0;     // what it cannot take back from us at once; buffers of sockets included
+  uint64_t limit = 0;    // the kernel ends us beyond; the machine's memory where there is no limit
   bool limited = false;  // there is one, of our cgroup
   bool operator==(const MemoryUse&) const = default;
 };
 // Of our cgroup (version 2 or 1), below `cgroups`. Without one: our resident memory, and the
 // machine's. Reads files, microseconds; any thread.
 MemoryUse memory_use(const std::string& cgroups = "/sys/fs/cgroup");
-// The same from the files' texts: current and limit of the group, and what of its memory.stat counts
-// as `inactive` ("inactive_file", in version 1 "total_inactive_file"): pages of files that nobody
-// uses, which go before anyone is ended. Absent: they are not of that form.
+// The same from the files' texts: current and limit of the group, and what of its memory.stat
+// counts as `inactive` ("inactive_file", in version 1 "total_inactive_file"): pages of files that
+// nobody uses, which go before anyone is ended. Absent: they are not of that form.
 std::optional<MemoryUse> cgroup_memory(std::string_view current, std::string_view limit,
                                        std::string_view stat, std::string_view inactive,
                                        uint64_t machine);

@@ -28,9 +28,9 @@ net::Task<Result<>> Server::run(std::unique_ptr<net::Socket> socket,
   if (auto done = co_await h2::tls_handshake(*socket, *engine, deadline); !done)
     co_return done.error();
   h2::ConnectionHandler& events = *this;  // a private base, out of make_unique's reach
-  connection_ =
-      std::make_unique<h2::Connection>(h2::Role::kServer, std::move(socket), std::move(engine),
-                                       options_.settings, options_.keepalive, buffers_, memory_, events);
+  connection_ = std::make_unique<h2::Connection>(h2::Role::kServer, std::move(socket),
+                                                 std::move(engine), options_.settings,
+                                                 options_.keepalive, buffers_, memory_, events);
   connection_->start();
   if (draining_) connection_->drain();
   while (!connection_->closed()) co_await closed_.wait();

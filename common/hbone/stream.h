@@ -19,8 +19,9 @@ namespace culvert::hbone {
 // Bytes go through an Observer: what it does not take at once is kept here, and the peer's window
 // stays closed by that much. Without an observer everything is kept, so nothing is lost between the
 // head and attach(). What is kept is in the connection's account; where that refuses, the stream
-// fails with its error (culvert::Errc::kMemory), and the peer gets ENHANCE_YOUR_CALM: Istio's ztunnel
-// takes NO_ERROR and CANCEL for a clean end, and CONNECT_ERROR is the application's own reset.
+// fails with its error (culvert::Errc::kMemory), and the peer gets ENHANCE_YOUR_CALM: Istio's
+// ztunnel takes NO_ERROR and CANCEL for a clean end, and CONNECT_ERROR is the application's own
+// reset.
 class Stream final : private h2::TunnelStream {
  public:
   class Observer {

@@ -27,9 +27,8 @@ void Registry::add_callback(std::string name, std::string help, std::function<in
   spec.name = std::move(name);
   spec.help = std::move(help);
   spec.type = Type::kGauge;
-  add_callback(std::move(spec), [read = std::move(read)] {
-    return std::vector<Sample>{{.gauge = read()}};
-  });
+  add_callback(std::move(spec),
+               [read = std::move(read)] { return std::vector<Sample>{{.gauge = read()}}; });
 }
 
 void Registry::add_callback(FamilySpec spec, std::function<std::vector<Sample>()> read) {

@@ -27,7 +27,7 @@ struct IoResult {
 [[nodiscard]] size_t total(std::span<const iovec> parts);
 
 // Closes an accepted socket with a reset: nobody serves it.
-void reset(Fd socket);
+void close_with_reset(Fd socket);
 
 // A connected TCP socket, registered once with the reactor (edge-triggered), used in one of two
 // ways: by coroutines (ByteStream), or by a state machine that moves bytes (an Observer with

@@ -50,8 +50,9 @@ class ConnectionTest : public testing::Test, public ConnectionHandler, public tl
     scope.spawn(handshake(*client_, *tls_));
     scope.spawn(handshake(*socket, *engine));
     test::run_until(reactor_, [&] { return scope.empty(); });
-    connection_ = std::make_unique<Connection>(Role::kServer, std::move(socket), std::move(engine),
-                                               TunnelSettings{}, Keepalive{}, buffers_, *this);
+    connection_ =
+        std::make_unique<Connection>(Role::kServer, std::move(socket), std::move(engine),
+                                     TunnelSettings{}, Keepalive{}, buffers_, memory_, *this);
     connection_->start();
   }
   ~ConnectionTest() override { connection_.reset(); }
@@ -113,6 +114,7 @@ class ConnectionTest : public testing::Test, public ConnectionHandler, public tl
   test::TestCa ca_;
   tls::Context context_{tls::Options{}};
   Buffers buffers_;
+  MemoryAccount memory_{"workload demo/server", uint64_t{1} << 20};
   size_t to_send_ = 0;  // by the next stream
   std::vector<std::unique_ptr<Sender>> senders_;
   std::unique_ptr<net::Socket> client_;

@@ -207,11 +207,12 @@ class ServerTest : public TunnelTest {
   // A TCP connection to a server of ours that stays plain until the test does something with it.
   std::unique_ptr<net::Socket> plain() {
     auto [near, far] = test::tcp_pair();
-    auto& server = servers_.emplace_back(std::make_unique<Server>(
-        reactor_, server_options_, buffers_, [this](std::unique_ptr<Stream> s, const tls::Peer& p) {
-          ++streams_served_;
-          return serve_(std::move(s), p);
-        }));
+    auto& server = servers_.emplace_back(
+        std::make_unique<Server>(reactor_, server_options_, buffers_, server_memory_,
+                                 [this](std::unique_ptr<Stream> s, const tls::Peer& p) {
+                                   ++streams_served_;
+                                   return serve_(std::move(s), p);
+                                 }));
     tasks_.spawn(run_server(*server, std::make_unique<net::Socket>(reactor_, std::move(far))));
     return std::make_unique<net::Socket>(reactor_, std::move(near));
   }

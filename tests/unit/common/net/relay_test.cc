@@ -31,7 +31,7 @@ class RelayTest : public testing::Test {
     client_side = std::make_unique<Socket>(reactor, std::move(b));
     server_side = std::make_unique<Socket>(reactor, std::move(c));
     server = std::make_unique<Socket>(reactor, std::move(d));
-    relay.emplace(*client_side, *server_side, scratch, pipes, up, down);
+    relay.emplace(*client_side, *server_side, scratch, pipes, memory, up, down);
     scope.spawn(keep());
   }
   Task<> keep() { outcome = co_await relay->run(); }
@@ -60,6 +60,7 @@ class RelayTest : public testing::Test {
 
   std::vector<uint8_t> scratch = std::vector<uint8_t>(4096);
   PipePool pipes;
+  MemoryAccount memory{"workload demo/client", uint64_t{1} << 20};
   Count up, down;
   std::unique_ptr<Socket> client, client_side, server_side, server;
   std::optional<Relay> relay;
