@@ -96,6 +96,51 @@ TEST_F(RelayTest, ASlowReaderStopsTheWriterAndEverythingArrives) {
   EXPECT_EQ(read_all(*server).size(), data.size());
 }
 
+TEST_F(RelayTest, WhatWaitsIsChargedUntilItIsTaken) {
+  const std::string data = pattern(30 << 20);
+  scope.spawn(send_all(*client, data));
+  size_t most = 0;
+  for (int i = 0; i < 100; ++i) {
+    reactor.turn(1ms);
+    most = std::max<size_t>(most, memory.held());
+  }
+  EXPECT_GT(most, 0U);
+  EXPECT_EQ(memory.held(), most);  // it stands
+  EXPECT_TRUE(read_all(*server) == data);
+  EXPECT_EQ(memory.held(), 0U);
+  EXPECT_FALSE(outcome);
+}
+
+// A pipe holds up to a MiB; while memory is short bytes are copied, a little at a time.
+TEST_F(RelayTest, WhileMemoryIsShortOnlyALittleWaits) {
+  HeldBytes others(memory);
+  ASSERT_TRUE(others.resize((1U << 20) / 8 * 7));
+  const std::string data = pattern(30 << 20);
+  scope.spawn(send_all(*client, data));
+  for (int i = 0; i < 100; ++i) reactor.turn(1ms);
+  EXPECT_LE(memory.held() - others.bytes(), 16U << 10);
+  EXPECT_TRUE(read_all(*server) == data);
+  EXPECT_EQ(memory.held(), others.bytes());
+}
+
+TEST_F(RelayTest, WhereTheBudgetRefusesBothSidesAreReset) {
+  ASSERT_EQ(memory.try_take(1U << 20, 1), nullptr);
+  const auto write = [](Socket& socket, const std::string& text, Result<>& result) -> Task<> {
+    result = co_await socket.write(as_bytes(text));
+  };
+  Result<> written;
+  const std::string data(30 << 20, 'd');
+  scope.spawn(write(*client, data, written));
+  run_until(reactor, [&] { return outcome.has_value(); });
+  EXPECT_EQ(outcome->error.code, make_error_code(culvert::Errc::kMemory));
+  run_until(reactor, [&] { return !written; });
+  EXPECT_EQ(written.error().code.value(), ECONNRESET);
+  const std::string got = read_all(*server);
+  EXPECT_TRUE(got.ends_with("!" + std::to_string(ECONNRESET)));
+  EXPECT_EQ(memory.held(), 1U << 20);
+  memory.give_back(1U << 20);
+}
+
 // More than what is copied before a pipe is worth it, both ways at once, with ends at odd places.
 TEST_F(RelayTest, WhatIsSplicedArrivesWholeAndInOrder) {
   const std::string there = pattern(3 * Relay::kSpliceAfter + 777);
