@@ -40,10 +40,10 @@ void add_memory_gauge(Registry& registry, const char* name, const char* help,
   spec.labels = {"scope"};
   spec.unit = "bytes";
   const std::array<std::string_view, 1> values{"process"};
-  registry.add_callback(std::move(spec),
-                        [read = std::move(read), labels = Labels::make(spec.labels, values)] {
-                          return std::vector<Registry::Sample>{{.labels = labels, .gauge = read()}};
-                        });
+  const Labels labels = Labels::make(spec.labels, values);
+  registry.add_callback(std::move(spec), [read = std::move(read), labels] {
+    return std::vector<Registry::Sample>{{.labels = labels, .gauge = read()}};
+  });
 }
 
 }  // namespace

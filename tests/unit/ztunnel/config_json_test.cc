@@ -60,7 +60,8 @@ TEST(ConfigJson, IsWhatIstiosZtunnelDumps) {
   EXPECT_EQ(actual["localCaDir"], nullptr);  // ours in addition
   EXPECT_EQ(actual["memoryBudget"], 16 << 20);
   EXPECT_EQ(actual["workloadMemoryBudget"], 8 << 20);
-  for (const char* ours : {"localCaDir", "memoryBudget", "workloadMemoryBudget"}) actual.erase(ours);
+  for (const char* ours : {"localCaDir", "memoryBudget", "workloadMemoryBudget"})
+    actual.erase(ours);
   EXPECT_EQ(actual, expected);
 }
 

@@ -49,7 +49,8 @@ TEST_F(MemoryTest, OnlyTheFullPodIsRefused) {
   EXPECT_EQ(shed(*web, Shed::kConnection), "");
   ASSERT_TRUE(held.resize((2U << 20) / 4 * 3 + 1));
   const std::string why = shed(*web, Shed::kConnection);
-  EXPECT_THAT(why, HasSubstr("memory budget of workload demo/web-1 is used up: 1572865 of 2097152"));
+  EXPECT_THAT(why,
+              HasSubstr("memory budget of workload demo/web-1 is used up: 1572865 of 2097152"));
   EXPECT_THAT(why, HasSubstr("; find who of its connections does not read, or raise "
                              "CULVERT_WORKLOAD_MEMORY_BUDGET"));
   EXPECT_EQ(shed(*db, Shed::kTunnel), "");
@@ -69,9 +70,9 @@ TEST_F(MemoryTest, AFullProcessAndAFullMachineRefuseAll) {
   EXPECT_THAT(shed(*db, Shed::kTunnel), HasSubstr("the memory that the process may use is nearly "
                                                   "gone; raise the memory limit"));
   const std::string text = metrics();
-  for (const char* series : {"{scope=\"process\",what=\"stream\"} 1\n",
-                             "{scope=\"memory\",what=\"tunnel\"} 1\n",
-                             "{scope=\"workload\",what=\"connection\"} 0\n"})
+  for (const char* series :
+       {"{scope=\"process\",what=\"stream\"} 1\n", "{scope=\"memory\",what=\"tunnel\"} 1\n",
+        "{scope=\"workload\",what=\"connection\"} 0\n"})
     EXPECT_THAT(text, HasSubstr(std::string("\nculvert_shed_total") + series));
 }
 

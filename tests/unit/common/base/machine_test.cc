@@ -42,9 +42,8 @@ TEST(CgroupMemory, Version1HasANumberWhereThereIsNoLimit) {
   const std::string_view stat = "inactive_file 1\ntotal_inactive_file 300\n";
   EXPECT_EQ(cgroup_memory("1000\n", "4096\n", stat, "total_inactive_file", kMachine),
             (MemoryUse{.used = 700, .limit = 4096, .limited = true}));
-  EXPECT_EQ(
-      cgroup_memory("1000\n", "9223372036854771712\n", stat, "total_inactive_file", kMachine),
-      (MemoryUse{.used = 700, .limit = kMachine, .limited = false}));
+  EXPECT_EQ(cgroup_memory("1000\n", "9223372036854771712\n", stat, "total_inactive_file", kMachine),
+            (MemoryUse{.used = 700, .limit = kMachine, .limited = false}));
 }
 
 class CgroupFiles : public testing::Test {
