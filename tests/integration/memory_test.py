@@ -193,7 +193,7 @@ def test_new_connections_are_refused_before_the_kernel_ends_us(lab):
         expect_reset(lab, CLIENT, REMOTE_SERVER)
         expect_reset(lab, INTRUDER, REMOTE_SERVER)
         assert shed(proxy, "memory", "connection") == 2
-        assert proxy.access_log("connection failed.*the memory that the process may use is nearly gone; raise the")
+        assert wait_for_access(proxy, "connection failed.*the memory that the process may use is nearly gone; raise the")
         exchange(sock, 1_000_000)
         cgroup.use(80_000_000)
         proxy.wait_for_log("memory: 80000000 of 100000000 bytes are in use; new connections are taken again")

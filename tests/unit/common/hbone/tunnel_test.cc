@@ -227,6 +227,29 @@ TEST_F(RelayOverTunnel, WhereTheBudgetRefusesTheApplicationAndTheStreamAreReset)
   EXPECT_EQ(dials_, 1);
 }
 
+TEST_F(RelayOverTunnel, WhoFlowsNeedsNoBudget) {
+  ASSERT_EQ(server_memory_.try_take(server_memory_.budget(), 1), nullptr);
+  StreamIo io(connect());
+  const std::string text(20'000, 'x');
+  std::vector<uint8_t> buffer(1 << 16);
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_TRUE(run(reactor_, io.write(as_bytes(text))));
+    for (size_t got = 0; got < text.size();) {
+      const auto part = run(reactor_, app_->read(buffer));
+      ASSERT_TRUE(part);
+      got += *part;
+    }
+    ASSERT_TRUE(run(reactor_, app_->write(as_bytes(text))));
+    for (size_t got = 0; got < text.size();) {
+      const auto part = run(reactor_, io.read(buffer));
+      ASSERT_TRUE(part);
+      got += *part;
+    }
+  }
+  EXPECT_EQ(server_memory_.refusals(), 0U);
+  server_memory_.give_back(server_memory_.budget());
+}
+
 // Whoever reads, however slowly, holds his window and keeps his connection.
 TEST_F(RelayOverTunnel, WhatTheApplicationDoesNotTakeIsChargedUntilItDoes) {
   StreamIo io(connect());

@@ -123,6 +123,25 @@ TEST_F(RelayTest, WhileMemoryIsShortOnlyALittleWaits) {
   EXPECT_EQ(memory.held(), others.bytes());
 }
 
+TEST_F(RelayTest, WhoFlowsNeedsNoBudget) {
+  ASSERT_EQ(memory.try_take(1U << 20, 1), nullptr);
+  const std::string text = pattern(20'000);
+  std::vector<uint8_t> buffer(1 << 16);
+  for (size_t carried = 0; carried < 3 * Relay::kSpliceAfter; carried += text.size()) {
+    ASSERT_TRUE(run(reactor, client->write(as_bytes(text))));
+    std::string got;
+    while (got.size() < text.size()) {
+      const auto part = run(reactor, server->read(buffer));
+      ASSERT_TRUE(part);
+      got += as_text(Bytes(buffer).first(*part));
+    }
+    ASSERT_TRUE(got == text);
+  }
+  EXPECT_EQ(memory.refusals(), 0U);
+  EXPECT_FALSE(outcome);
+  memory.give_back(1U << 20);
+}
+
 TEST_F(RelayTest, WhereTheBudgetRefusesBothSidesAreReset) {
   ASSERT_EQ(memory.try_take(1U << 20, 1), nullptr);
   const auto write = [](Socket& socket, const std::string& text, Result<>& result) -> Task<> {
