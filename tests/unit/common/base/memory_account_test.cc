@@ -115,11 +115,13 @@ TEST(MemoryAccount, ThreadsNeverHoldMoreThanTheBudgetAndLoseNothing) {
   MemoryAccount process("the process", kBudget);
   constexpr int kThreads = 4;
   std::vector<std::unique_ptr<MemoryAccount>> accounts;
+  accounts.reserve(kThreads / 2);
   for (int i = 0; i < kThreads / 2; ++i)
     accounts.push_back(std::make_unique<MemoryAccount>("workload", kBudget, &process));
   std::atomic<bool> over = false;
   std::atomic<int> refused = 0;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&, i] {
       MemoryAccount& account = *accounts[static_cast<size_t>(i / 2)];
