@@ -41,6 +41,14 @@ nlohmann::json connections_json(const std::vector<ConnectionInfo>& connections) 
   return list;
 }
 
+nlohmann::json kernel_json(const net::KernelFeatures& features) {
+  auto json = nlohmann::json::object();
+  for (const net::KernelFeature& one : features)
+    json[std::string(one.name)] = {
+        {"available", one.available}, {"used", one.used}, {"reason", one.reason}};
+  return json;
+}
+
 // Counters only grow: adds what is missing to `value`.
 void set_counter(metrics::Counter& counter, uint64_t value) {
   counter.add(value - counter.value());
@@ -54,7 +62,10 @@ std::string milliseconds(Duration duration) {
 }  // namespace
 
 App::App(Config config)
-    : config_(std::move(config)), memory_(config_.memory), store_(config_.mesh.node.value_or("")) {
+    : config_(std::move(config)),
+      kernel_(net::probe_kernel_features()),
+      memory_(config_.memory),
+      store_(config_.mesh.node.value_or("")) {
   // Before any thread exists, so that all inherit the mask.
   signals_ = std::make_unique<net::Signals>(control_, std::initializer_list<int>{SIGTERM, SIGINT},
                                             [this](int signal) {
@@ -73,6 +84,7 @@ App::~App() {
 // ---- start, in this order; any failure ends the process
 
 Result<> App::start() {
+  kLog.info("kernel: {}", net::describe(kernel_));
   families_ = std::make_unique<MetricFamilies>(registry_, config_.mode == ProxyMode::kShared);
   metrics::register_process_metrics(registry_);
   metrics::register_memory_metrics(registry_, memory_.process(), config_.http2.stream_window);
@@ -147,6 +159,7 @@ Result<> App::start_admin() {
   sections["config"] = small([this] { return config_.to_json(); });
   sections["version"] =
       small([this] { return admin::Version::of(config_.istio_version).to_json(); });
+  sections["kernelFeatures"] = small([this] { return kernel_json(kernel_); });
   sections["certificates"] = small([this] {
     using Entries = std::vector<ca::CertManager::Entry>;
     return ca::certificates_json(net::ask<Entries>(

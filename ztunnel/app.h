@@ -4,6 +4,7 @@
 #include "common/admin/readiness.h"
 #include "common/ca/signer.h"
 #include "common/metrics/registry.h"
+#include "common/net/kernel_features.h"
 #include "common/net/memory_watch.h"
 #include "common/net/netns.h"
 #include "common/net/reactor.h"
@@ -52,6 +53,7 @@ class App {
   void drain(const char* reason);
 
   Config config_;
+  const net::KernelFeatures kernel_;
   net::Reactor control_;
   std::unique_ptr<net::Signals> signals_;
   Memory memory_;

@@ -8,9 +8,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace culvert::ztunnel {
@@ -58,34 +60,54 @@ class Text {
   uint64_t digest_ = 0;
 };
 
+// Whether a change from now on will show in the file's version: the clock of file systems stands
+// still for up to 10 ms at a time.
+bool is_settled(const FileVersion& version) {
+  constexpr auto kTicks = std::chrono::milliseconds(50);
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return now > version.changed + kTicks;
+}
+
 }  // namespace
 
 LocalMesh::LocalMesh(state::Store& store, UniqueFunction<void(const state::SnapshotPtr&)> on_change)
     : store_(store), on_change_(std::move(on_change)) {}
 
-Result<> LocalMesh::apply(const config::YamlInput& text) {
-  const auto loaded = config::load_local_config(text, store_);
-  if (!loaded) return loaded.error();
+void LocalMesh::publish(const config::LocalCounts& counts) {
   on_change_(store_.commit());
   return_free_memory();
   // Only now: whoever reads the line may count on every worker having been told.
   kLog.write(log::Level::kInfo, "local config initialized",
-             {log::num("workloads", loaded->workloads), log::num("services", loaded->services),
-              log::num("policies", loaded->policies)});
+             {log::num("workloads", counts.workloads), log::num("services", counts.services),
+              log::num("policies", counts.policies)});
+}
+
+Result<> LocalMesh::load_text(const std::string& text) {
+  const auto counts = config::load_local_config(config::yaml_input(text), store_);
+  if (!counts) return counts.error();
+  publish(*counts);
   return {};
 }
 
-Result<> LocalMesh::load_text(const std::string& text) { return apply(config::yaml_input(text)); }
-
-Result<> LocalMesh::read_and_apply() {
+// Does nothing if the file is as it was when it was read last.
+Result<> LocalMesh::read_and_publish() {
   auto file = FileReader::open(path_);
   if (!file) return file.error();
+  const auto version = file->version();
+  if (!version) return version.error();
+  if (version_ == *version) return {};
+  version_ = is_settled(*version) ? std::optional(*version) : std::nullopt;
   Text text(std::move(*file));
-  auto applied = apply([&](std::span<char> piece) { return text.read(piece); });
+  state::Store loaded(store_.local_node());
+  const auto counts =
+      config::read_local_config([&](std::span<char> piece) { return text.read(piece); }, loaded);
   const auto digest = text.digest();
   if (!digest) return digest.error();
-  digest_ = *digest;
-  return applied;
+  if (std::exchange(digest_, *digest) == *digest) return {};
+  if (!counts) return counts.error();
+  store_.replace_by(loaded);
+  publish(*counts);
+  return {};
 }
 
 Result<> LocalMesh::load_file(net::Reactor& control, const std::string& path) {
@@ -93,23 +115,13 @@ Result<> LocalMesh::load_file(net::Reactor& control, const std::string& path) {
   // The watch begins before the first look, so no change in between is missed.
   watch_ = std::make_unique<net::FileWatch>(control, path, [this] { reload(); });
   tidy_ = std::make_unique<net::Timer>(control, [] { return_free_memory(); });
-  auto applied = read_and_apply();
+  auto applied = read_and_publish();
   if (applied || applied.error().code.category() == std::system_category()) return applied;
   return Error(applied.error().code, path + ": " + applied.error().context);
 }
 
-Result<bool> LocalMesh::has_changed() const {
-  auto file = FileReader::open(path_);
-  if (!file) return file.error();
-  const auto digest = Text(std::move(*file)).digest();
-  if (!digest) return digest.error();
-  return digest_ != *digest;
-}
-
 void LocalMesh::reload() {
-  const auto changed = has_changed();
-  if (changed && !*changed) return;
-  const Result<> applied = changed ? read_and_apply() : Result<>(changed.error());
+  const Result<> applied = read_and_publish();
   // Workers still hold what was before, and let go of it when they get to it.
   tidy_->arm_in(std::chrono::seconds(1));
   if (applied) return;

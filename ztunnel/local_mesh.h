@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/base/file.h"
 #include "common/base/unique_function.h"
 #include "common/config/json_text.h"
 #include "common/config/local_config.h"
@@ -17,8 +18,8 @@ namespace culvert::ztunnel {
 
 // The mesh from a local file (LOCAL_XDS_PATH) or text (LOCAL_XDS): loaded at start, and again
 // whenever the file changes. A file that does not parse is refused whole, counted and logged; what
-// was loaded before stays. The text, which may be large, is read in pieces and not kept. Control
-// thread.
+// was loaded before stays. The text, which may be large, is read once, in pieces, and not kept.
+// Control thread.
 class LocalMesh {
  public:
   // `on_change` gets each new snapshot. `store` outlives it.
@@ -30,16 +31,17 @@ class LocalMesh {
   [[nodiscard]] uint64_t rejected_reloads() const { return rejected_; }
 
  private:
-  Result<> apply(const config::YamlInput& text);
-  Result<> read_and_apply();
-  [[nodiscard]] Result<bool> has_changed() const;
+  Result<> read_and_publish();
+  void publish(const config::LocalCounts& counts);
   void reload();
 
   state::Store& store_;
   UniqueFunction<void(const state::SnapshotPtr&)> on_change_;
   uint64_t rejected_ = 0;
   std::string path_;
-  std::optional<uint64_t> digest_;  // of the text that was read last
+  // Of the file that was read last, whether it could be used or not.
+  std::optional<FileVersion> version_;  // none: it may change without showing
+  std::optional<uint64_t> digest_;
   std::unique_ptr<net::FileWatch> watch_;
   std::unique_ptr<net::Timer> tidy_;
 };

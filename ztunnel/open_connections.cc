@@ -62,7 +62,7 @@ void OpenConnections::check_policies(const state::Snapshot& mesh, const state::W
 authz::Decision check_policies(const state::Snapshot& mesh, const state::Workload& local,
                                const authz::Connection& connection, log::Level level) {
   std::vector<std::string> unknown;
-  const auto policies = mesh.policies_for(local, &unknown);
+  const auto policies = mesh.policies_for(local, connection.query(), &unknown);
   for (const std::string& key : unknown) kLog.warn("skipping unknown policy {}", key);
   std::vector<authz::DryRunNote> notes;
   auto decision = authz::evaluate(policies, connection, &notes);

@@ -8,15 +8,13 @@ namespace {
 
 using state::Policy;
 using state::PolicyMatch;
-using state::PolicyPtr;
+using state::PolicySelection;
 using state::StringMatch;
-
-constexpr std::string_view kScheme = "spiffe://";
 
 // A connection in the form that matches compare with, made once per decision.
 struct Facts {
   explicit Facts(const Connection& from) : connection(from) {
-    if (from.source_identity) principal = from.source_identity->to_string().substr(kScheme.size());
+    if (from.source_identity) principal = from.source_identity->principal();
   }
   const Connection& connection;
   std::string principal;  // "<trust domain>/ns/…/sa/…": policies leave out the scheme
@@ -86,9 +84,9 @@ bool policy_matches(const Policy& policy, const Facts& facts) {
 
 // Runs `visit` on the policies of one action and dryness until it returns true; whether it did.
 template <class Visit>
-bool any_policy(const std::vector<PolicyPtr>& policies, Policy::Action action, bool dry_run,
+bool any_policy(const std::vector<const Policy*>& policies, Policy::Action action, bool dry_run,
                 Visit&& visit) {
-  return std::any_of(policies.begin(), policies.end(), [&](const PolicyPtr& policy) {
+  return std::any_of(policies.begin(), policies.end(), [&](const Policy* policy) {
     return policy->action == action && policy->dry_run == dry_run && visit(*policy);
   });
 }
@@ -115,11 +113,11 @@ bool matches(const Policy& policy, const Connection& connection) {
   return policy_matches(policy, Facts(connection));
 }
 
-Decision evaluate(const std::vector<PolicyPtr>& policies, const Connection& connection,
+Decision evaluate(const PolicySelection& selection, const Connection& connection,
                   std::vector<DryRunNote>* dry_run_notes) {
   using Action = Policy::Action;
   using Outcome = Decision::Outcome;
-  if (policies.empty()) return {};
+  const auto& policies = selection.policies;
   const Facts facts(connection);
   Decision decision;
 
@@ -138,25 +136,21 @@ Decision evaluate(const std::vector<PolicyPtr>& policies, const Connection& conn
   });
   if (denied) return decision;
 
-  const bool enforced_allow =
-      any_policy(policies, Action::kAllow, false, [](const Policy&) { return true; });
   if (dry_run_notes != nullptr) {
-    bool any = false;
     bool matched = false;
     any_policy(policies, Action::kAllow, true, [&](const Policy& policy) {
-      any = true;
       if (policy_matches(policy, facts)) {
         matched = true;
         note(dry_run_notes, "dry-run: allow policy match", policy.key());
       }
       return false;
     });
-    if (any && !matched && !enforced_allow) {
+    if (selection.has_dry_run_allow && !matched && !selection.has_allow) {
       note(dry_run_notes, "dry-run: no allow policies match", "");
     }
   }
 
-  if (!enforced_allow) return decision;
+  if (!selection.has_allow) return decision;
   const bool allowed = any_policy(policies, Action::kAllow, false, [&](const Policy& policy) {
     if (!policy_matches(policy, facts)) return false;
     decision.policy = policy.key();

@@ -15,6 +15,11 @@ struct Connection {
   std::optional<state::Identity> source_identity;  // the TLS peer's; absent for plaintext
   net::SocketAddress source;                       // the TCP peer
   net::SocketAddress destination;                  // what will be dialled
+
+  // To select the policies by.
+  [[nodiscard]] state::PolicyQuery query() const {
+    return {source_identity ? &*source_identity : nullptr, destination.port};
+  }
 };
 
 struct Decision {
@@ -43,7 +48,7 @@ struct DryRunNote {
   std::string message;
   std::string policy;
 };
-Decision evaluate(const std::vector<state::PolicyPtr>& policies, const Connection& connection,
+Decision evaluate(const state::PolicySelection& selection, const Connection& connection,
                   std::vector<DryRunNote>* dry_run_notes);
 
 }  // namespace culvert::authz

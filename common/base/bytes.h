@@ -52,9 +52,10 @@ class ByteQueue {
     if (begin_ == end_) begin_ = end_ = 0;
   }
   void clear() { begin_ = end_ = 0; }
-  // Gives the memory back if nothing is queued: an idle connection holds no buffer.
-  void shrink() {
-    if (!empty()) return;
+  // Gives the memory back if nothing is queued and it is more than `keep`: an idle connection holds
+  // no buffer.
+  void shrink(size_t keep = 0) {
+    if (!empty() || capacity_ <= keep) return;
     data_.reset();
     begin_ = end_ = capacity_ = 0;
   }

@@ -1,5 +1,7 @@
 #include "common/base/file.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <fstream>
 #include <iterator>
@@ -33,6 +35,16 @@ Result<size_t> FileReader::read(std::span<char> buffer) {
     return system_error(errno != 0 ? errno : EIO, path_);
   }
   return size;
+}
+
+Result<FileVersion> FileReader::version() const {
+  struct stat status{};
+  if (::fstat(::fileno(file_.get()), &status) != 0) return system_error(errno, path_);
+  return FileVersion{.device = status.st_dev,
+                     .inode = status.st_ino,
+                     .size = status.st_size,
+                     .changed = std::chrono::seconds(status.st_ctim.tv_sec) +
+                                std::chrono::nanoseconds(status.st_ctim.tv_nsec)};
 }
 
 }  // namespace culvert

@@ -2,7 +2,9 @@
 
 #include "common/base/result.h"
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <span>
@@ -15,6 +17,15 @@ namespace culvert {
 // control thread.
 Result<std::string> read_file(const std::string& path);
 
+// Which file it is and in which state: another one once it is written to or replaced. Not reliable
+// for a file that changed within the last moment: the clock of file systems is coarse.
+struct FileVersion {
+  uint64_t device = 0, inode = 0;
+  int64_t size = 0;
+  std::chrono::nanoseconds changed{0};  // since the epoch
+  bool operator==(const FileVersion&) const = default;
+};
+
 // A file too large to be held in memory, read from its beginning. Replacing the file by renaming
 // does not disturb: what was opened is read on.
 class FileReader {
@@ -22,6 +33,8 @@ class FileReader {
   static Result<FileReader> open(const std::string& path);
   // Fills the buffer; less than its size: the end. Errors as above. Blocks.
   Result<size_t> read(std::span<char> buffer);
+  // As it is now. Errors as above.
+  [[nodiscard]] Result<FileVersion> version() const;
 
  private:
   struct Close {

@@ -1,6 +1,7 @@
 #include "common/config/local_config.h"
 
 #include "common/config/local_policy.h"
+#include "common/config/yaml_ahead.h"
 #include "common/config/yaml_reader.h"
 
 #include <fmt/format.h>
@@ -115,7 +116,6 @@ LocalWorkload read_workload(const YamlValue& value) {
   };
   object.required("workloadIps", [&](const YamlValue& field) {
     field.each([&](const YamlValue& ip) { workload.ips.push_back(read_ip(ip)); });
-    if (workload.ips.size() > state::kMaxWorkloadIps) field.fail("too many addresses");
   });
   object.required("namespace", [&](const YamlValue& field) { workload.namespace_ = field.text(); });
   object.required("services", [&](const YamlValue& field) {
@@ -334,12 +334,13 @@ class StoreSink final : public LocalConfigSink {
 Result<> read_local_config(const YamlInput& yaml, LocalConfigSink& sink, size_t max_bytes) {
   Problems problems;
   const YamlPath top;
-  const auto parsed = parse_yaml(yaml, {max_bytes, kMaxLocalConfigValues, kMaxLocalConfigDepth},
-                                 [&](std::string_view list, size_t index, const YamlNode& element) {
-                                   const YamlPath list_path{&top, list};
-                                   const YamlPath path{&list_path, {}, index};
-                                   take_element(list, YamlValue(element, path, problems), sink);
-                                 });
+  const auto parsed =
+      parse_yaml_ahead(yaml, {max_bytes, kMaxLocalConfigValues, kMaxLocalConfigDepth},
+                       [&](std::string_view list, size_t index, const YamlNode& element) {
+                         const YamlPath list_path{&top, list};
+                         const YamlPath path{&list_path, {}, index};
+                         take_element(list, YamlValue(element, path, problems), sink);
+                       });
   if (!parsed) return parsed.error();
   const YamlValue document(parsed->root(), top, problems);
   YamlObject object(document);
@@ -354,12 +355,17 @@ Result<> read_local_config(const YamlInput& yaml, LocalConfigSink& sink, size_t 
   return {};
 }
 
+Result<LocalCounts> read_local_config(const YamlInput& yaml, state::Store& store) {
+  StoreSink sink(store);
+  if (auto read = read_local_config(yaml, sink); !read) return read.error();
+  return sink.counts();
+}
+
 Result<LocalCounts> load_local_config(const YamlInput& yaml, state::Store& store) {
   state::Store loaded(store.local_node());
-  StoreSink sink(loaded);
-  if (auto read = read_local_config(yaml, sink); !read) return read.error();
-  store.replace_by(loaded);
-  return sink.counts();
+  auto counts = read_local_config(yaml, loaded);
+  if (counts) store.replace_by(loaded);
+  return counts;
 }
 
 }  // namespace culvert::config

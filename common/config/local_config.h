@@ -33,20 +33,23 @@ inline constexpr size_t kMaxLocalConfigBytes = size_t{1} << 30;
 inline constexpr size_t kMaxLocalConfigValues = size_t{128} << 20;
 inline constexpr size_t kMaxLocalConfigDepth = 64;
 
-// Reads a text of any length in the memory of one element. All errors at once, each with its path
-// and line: "services[0].ports: not a map (line 12); …"; then what `sink` got means nothing.
-// Stricter than Istio's ztunnel in three ways: keys and entries (workload uid, service, policy)
-// that are there twice are errors, and so is a text without any document, which is what a reader
-// sees of a file that is just being written. More lenient in one: ports that are keys may be
-// quoted, as in JSON and in /config_dump.
+// Reads a text of any length in the memory of a few elements: `yaml` is called on a thread of its
+// own, which ends before this returns (yaml_ahead.h), `sink` on the caller's. All errors at once,
+// each with its path and line: "services[0].ports: not a map (line 12); …"; then what `sink` got
+// means nothing. Stricter than Istio's ztunnel in three ways: keys and entries (workload uid,
+// service, policy) that are there twice are errors, and so is a text without any document, which is
+// what a reader sees of a file that is just being written. More lenient in one: ports that are keys
+// may be quoted, as in JSON and in /config_dump.
 Result<> read_local_config(const YamlInput& yaml, LocalConfigSink& sink,
                            size_t max_bytes = kMaxLocalConfigBytes);
 
-// Replaces everything in `store` (without commit), or changes nothing if there is any error.
-// Control thread.
+// Puts everything into `store`, which is empty and is of no use after an error; without commit.
 struct LocalCounts {
   size_t workloads = 0, services = 0, policies = 0;
 };
+Result<LocalCounts> read_local_config(const YamlInput& yaml, state::Store& store);
+// Replaces everything in `store` (without commit), or changes nothing if there is any error.
+// Control thread.
 Result<LocalCounts> load_local_config(const YamlInput& yaml, state::Store& store);
 
 }  // namespace culvert::config

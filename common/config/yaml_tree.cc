@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace culvert::config {
@@ -83,31 +84,48 @@ bool is_null(std::string_view plain) {
   return plain.empty() || plain == "~" || plain == "null" || plain == "Null" || plain == "NULL";
 }
 
-std::string_view keep(std::string_view text, std::pmr::memory_resource& memory) {
-  if (text.empty()) return {};
-  char* kept = static_cast<char*>(memory.allocate(text.size(), 1));
-  std::copy(text.begin(), text.end(), kept);
-  return {kept, text.size()};
-}
-
-// `to`, which has its place in memory, becomes a copy of `from`.
-void copy(const YamlNode& from, YamlNode& to, std::pmr::memory_resource& memory) {
-  to.kind = from.kind;
-  to.quoted = from.quoted;
-  to.line = from.line;
-  to.tag = keep(from.tag, memory);
-  to.text = keep(from.text, memory);
-  to.items.reserve(from.items.size());
-  for (const YamlNode& item : from.items) copy(item, to.items.emplace_back(&memory), memory);
+// All of it, in memory of its own.
+YamlNode copy(const YamlNode& from, YamlMemory& memory) {
+  YamlNode to = from;
+  to.tag = memory.keep(from.tag);
+  to.text = memory.keep(from.text);
+  std::vector<YamlNode> items;
+  items.reserve(from.items.size());
+  for (const YamlNode& item : from.items) items.push_back(copy(item, memory));
+  to.items = memory.keep(items);
+  return to;
 }
 
 }  // namespace
 
-// Makes nodes of events, each in its place: the last item of the node that is open.
+std::string_view YamlMemory::keep(std::string_view text) {
+  if (text.empty()) return {};
+  char* kept = static_cast<char*>(memory_.allocate(text.size(), 1));
+  std::copy(text.begin(), text.end(), kept);
+  used_ += text.size();
+  return {kept, text.size()};
+}
+
+std::span<const YamlNode> YamlMemory::keep(std::span<const YamlNode> nodes) {
+  static_assert(std::is_trivially_destructible_v<YamlNode>);
+  if (nodes.empty()) return {};
+  auto* kept = static_cast<YamlNode*>(memory_.allocate(nodes.size_bytes(), alignof(YamlNode)));
+  std::uninitialized_copy(nodes.begin(), nodes.end(), kept);
+  used_ += nodes.size_bytes();
+  return {kept, nodes.size()};
+}
+
+void YamlMemory::clear() {
+  memory_.release();
+  used_ = 0;
+}
+
+// Makes nodes of events. A value that is complete waits in `waiting_` until the one it is in is
+// complete too.
 class YamlBuilder {
  public:
-  YamlBuilder(const YamlLimits& limits, const YamlElement& element)
-      : limits_(limits), element_(element), memory_(document_.memory_.get()) {}
+  YamlBuilder(const YamlLimits& limits, const YamlExchange& exchange)
+      : limits_(limits), exchange_(exchange), memory_(document_.memory_.get()) {}
 
   [[nodiscard]] bool has_document() const { return documents_ > 0; }
   YamlDocument take() { return std::move(document_); }
@@ -129,12 +147,8 @@ class YamlBuilder {
         return open(YamlNode::Kind::kMap, event.data.mapping_start.tag,
                     event.data.mapping_start.anchor);
       case YAML_SEQUENCE_END_EVENT:
-      case YAML_MAPPING_END_EVENT: {
-        const Open closed = open_.back();
-        open_.pop_back();
-        if (closed.streams) memory_ = document_.memory_.get();
-        return finish(*closed.node, closed.anchor);
-      }
+      case YAML_MAPPING_END_EVENT:
+        return close();
       default:
         return {};
     }
@@ -142,10 +156,10 @@ class YamlBuilder {
 
  private:
   struct Open {
-    YamlNode* node;
+    YamlNode node;  // without items
     std::string_view anchor;
-    bool streams = false;  // its elements go to element_
-    size_t given_away = 0;
+    size_t first = 0;      // of its items in waiting_
+    bool streams = false;  // its elements go to exchange_
   };
 
   Result<> on_alias(std::string_view anchor) {
@@ -157,9 +171,7 @@ class YamlBuilder {
       return error_at(fmt::format("unknown alias '{}'", anchor), line_);
     }
     if (auto counted = count(size_of(named->second)); !counted) return counted;
-    YamlNode& node = add_node();
-    copy(named->second, node, *memory_);
-    return finish(node, {});
+    return add(copy(named->second, *memory_), {});
   }
 
   Result<> on_scalar(const yaml_event_t& event) {
@@ -168,18 +180,19 @@ class YamlBuilder {
     const std::string_view tag = text_of(scalar.tag);
     const std::string_view value{reinterpret_cast<const char*>(scalar.value), scalar.length};
     const bool plain = scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    YamlNode& node = add_node();
+    YamlNode node;
     node.line = line_;
     if (plain && tag.empty() && is_null(value)) {
       // One that is not there is where its key is.
-      if (value.empty() && key_line_ != 0) node.line = key_line_;
+      const YamlNode* key = key_of_next();
+      if (value.empty() && key != nullptr) node.line = key->line;
     } else {
       node.kind = YamlNode::Kind::kScalar;
       node.quoted = !plain || tag == "!" || tag == "tag:yaml.org,2002:str";
-      node.text = keep(value, *memory_);
+      node.text = memory_->keep(value);
       node.tag = own_tag(tag);
     }
-    return finish(node, keep(text_of(scalar.anchor), *memory_));
+    return add(node, text_of(scalar.anchor));
   }
 
   Result<> open(YamlNode::Kind kind, const yaml_char_t* tag, const yaml_char_t* anchor) {
@@ -187,16 +200,67 @@ class YamlBuilder {
     if (open_.size() == limits_.depth) {
       return error_at(fmt::format("nested deeper than {} levels", limits_.depth), line_);
     }
-    YamlNode& node = add_node();
-    const bool is_list_of_document = open_.size() == 1 && key_line_ != 0;
-    node.kind = kind;
-    node.line = line_;
-    node.tag = own_tag(text_of(tag));
-    open_.push_back({&node, keep(text_of(anchor), *memory_)});
-    Open& opened = open_.back();
-    opened.streams = element_ && is_list_of_document && kind == YamlNode::Kind::kSequence &&
-                     node.tag.empty() && opened.anchor.empty();
-    if (opened.streams) memory_ = &element_memory_;
+    const YamlNode* key = open_.size() == 1 ? key_of_next() : nullptr;
+    Open opened;
+    opened.node.kind = kind;
+    opened.node.line = line_;
+    opened.node.tag = own_tag(text_of(tag));
+    opened.anchor = memory_->keep(text_of(anchor));
+    opened.first = waiting_.size();
+    opened.streams = exchange_ && key != nullptr && kind == YamlNode::Kind::kSequence &&
+                     opened.node.tag.empty() && opened.anchor.empty();
+    if (opened.streams) begin_batch(key->text, 0);
+    open_.push_back(opened);
+    return {};
+  }
+
+  Result<> close() {
+    Open closed = open_.back();
+    open_.pop_back();
+    if (closed.streams) {
+      if (auto given = give_batch(); !given) return given;
+      memory_ = document_.memory_.get();
+    }
+    closed.node.items = memory_->keep(std::span(waiting_).subspan(closed.first));
+    waiting_.resize(closed.first);
+    return add(closed.node, closed.anchor);
+  }
+
+  // `node` is complete.
+  Result<> add(const YamlNode& node, std::string_view anchor) {
+    if (!anchor.empty()) {
+      // The copy counts as well: many nested anchors must not multiply memory.
+      if (auto counted = count(size_of(node)); !counted) return counted;
+      YamlMemory& memory = *document_.memory_;
+      anchors_.insert_or_assign(memory.keep(anchor), copy(node, memory));
+    }
+    if (open_.empty()) {
+      document_.root_ = node;
+    } else if (!open_.back().streams) {
+      waiting_.push_back(node);
+    } else {
+      batch_->elements.push_back(node);
+      if (batch_->memory.used() >= YamlBatch::kBytes) return give_batch();
+    }
+    return {};
+  }
+
+  void begin_batch(std::string_view key, size_t first) {
+    if (batch_ == nullptr) batch_ = std::make_unique<YamlBatch>();
+    batch_->key = key;
+    batch_->first = first;
+    batch_->elements.clear();
+    batch_->memory.clear();
+    memory_ = &batch_->memory;
+  }
+
+  Result<> give_batch() {
+    if (batch_->elements.empty()) return {};
+    const std::string key = batch_->key;
+    const size_t next = batch_->first + batch_->elements.size();
+    batch_ = exchange_(std::move(batch_));
+    if (batch_ == nullptr) return invalid("not wanted any more");
+    begin_batch(key, next);
     return {};
   }
 
@@ -207,52 +271,26 @@ class YamlBuilder {
   }
 
   std::string_view own_tag(std::string_view tag) {
-    return tag == "!" || tag.starts_with(kCoreTagPrefix) ? std::string_view() : keep(tag, *memory_);
+    const bool own = tag != "!" && !tag.starts_with(kCoreTagPrefix);
+    return own ? memory_->keep(tag) : std::string_view();
   }
 
-  // The next value's node. Sets key_line_ to the line of its key; 0: it has none.
-  YamlNode& add_node() {
-    if (open_.empty()) return document_.root_;
-    YamlNode& parent = *open_.back().node;
-    const bool has_key = parent.kind == YamlNode::Kind::kMap && parent.items.size() % 2 == 1;
-    key_line_ = has_key ? parent.items.back().line : 0;
-    if (!open_.back().streams) return parent.items.emplace_back(memory_);
-    current_.emplace(memory_);
-    return *current_;
-  }
-
-  // `node` is complete.
-  Result<> finish(const YamlNode& node, std::string_view anchor) {
-    if (!anchor.empty()) {
-      // The copy counts as well: many nested anchors must not multiply memory.
-      if (auto counted = count(size_of(node)); !counted) return counted;
-      auto& memory = *document_.memory_;
-      YamlNode copied(&memory);
-      copy(node, copied, memory);
-      anchors_.insert_or_assign(keep(anchor, memory), std::move(copied));
-    }
-    if (open_.empty() || !open_.back().streams) return {};
-    Open& list = open_.back();
-    element_(open_.front().node->items[open_.front().node->items.size() - 2].text,
-             list.given_away++, node);
-    current_.reset();
-    element_memory_.release();
-    return {};
+  // Of the value that comes next; nullptr: it has none.
+  [[nodiscard]] const YamlNode* key_of_next() const {
+    if (open_.empty() || open_.back().node.kind != YamlNode::Kind::kMap) return nullptr;
+    return (waiting_.size() - open_.back().first) % 2 == 1 ? &waiting_.back() : nullptr;
   }
 
   const YamlLimits limits_;
-  const YamlElement& element_;
+  const YamlExchange& exchange_;
   YamlDocument document_;
-  std::vector<char> element_buffer_ = std::vector<char>(size_t{64} << 10);
-  std::pmr::monotonic_buffer_resource element_memory_{element_buffer_.data(),
-                                                      element_buffer_.size()};
-  std::pmr::memory_resource* memory_;  // where nodes go now
-  std::optional<YamlNode> current_;    // the element of a list that is given away
+  YamlMemory* memory_;                // where nodes go now: the document's or the batch's
+  std::unique_ptr<YamlBatch> batch_;  // null: none was needed yet
   uint32_t line_ = 0;
-  uint32_t key_line_ = 0;
   size_t documents_ = 0;
   size_t nodes_ = 0;
   std::vector<Open> open_;
+  std::vector<YamlNode> waiting_;
   std::map<std::string_view, YamlNode> anchors_;
 };
 
@@ -266,9 +304,9 @@ YamlInput yaml_input(std::string_view text) {
 }
 
 Result<YamlDocument> parse_yaml(const YamlInput& input, const YamlLimits& limits,
-                                const YamlElement& element) {
+                                const YamlExchange& exchange) {
   Parser parser(input, limits.bytes);
-  YamlBuilder builder(limits, element);
+  YamlBuilder builder(limits, exchange);
   for (bool more = true; more;) {
     yaml_event_t event;
     if (auto parsed = parser.next(event); !parsed) return parsed.error();

@@ -97,7 +97,7 @@ class Connection final : private net::Socket::Observer,
   [[nodiscard]] size_t streams() const { return session_.streams(); }
   [[nodiscard]] uint32_t peer_max_streams() const { return session_.peer_max_streams(); }
   // Memory of what the socket did not take or the session has not finished with; an idle connection
-  // holds none.
+  // holds at most TunnelSession::kIdleBytes.
   [[nodiscard]] size_t held_bytes() const { return unsent_.capacity() + session_.held_bytes(); }
   // Who pays for what is held here and by streams.
   [[nodiscard]] MemoryAccount& memory() const { return memory_; }

@@ -11,7 +11,6 @@
 namespace culvert::h2 {
 namespace {
 
-constexpr size_t kMaxAcknowledgements = 1000;
 constexpr int kMaxContinuations = 64;
 
 bool carries(const std::array<uint8_t, 8>& expected, Bytes payload) {
@@ -55,12 +54,6 @@ Result<> TunnelSession::break_off(ErrorCode code, const char* what) {
 Result<> TunnelSession::flood() {
   static_cast<void>(break_off(ErrorCode::kEnhanceYourCalm, ""));
   return Error(Errc::kFlood);
-}
-
-Result<> TunnelSession::count_queued(bool acknowledgement) {
-  acknowledgements_ += acknowledgement ? 1 : 0;
-  return acknowledgements_ > kMaxAcknowledgements || ++queued_ > limits::kQueuedFrames ? flood()
-                                                                                       : Result<>{};
 }
 
 // A peer that makes us reset streams, or resets them itself before they can be of use, has us work
@@ -111,9 +104,7 @@ Result<> TunnelSession::on_frame(const FrameHeader& header, Bytes payload) {
     case FrameType::kPushPromise:
       return break_off(ErrorCode::kProtocolError, "a push, which was not allowed");
     case FrameType::kPriority:
-      if (header.stream == 0) return break_off(ErrorCode::kProtocolError, "PRIORITY of no stream");
-      if (payload.size() != 5) return break_off(ErrorCode::kFrameSizeError, "a malformed PRIORITY");
-      break;
+      return take_priority(header, payload);
     case FrameType::kData:
       break;
   }
@@ -184,12 +175,6 @@ void TunnelSession::end_input_of(TunnelStream& stream) {
   if (TunnelStream* still = find(id)) close_if_over(*still);
 }
 
-void TunnelSession::measure() {
-  if (!growth_.wants_ping(received_)) return;
-  append_ping(control_, false, pings::kMeasure);
-  growth_.asked(received_, Clock::now());
-}
-
 // ---- heads
 
 Result<> TunnelSession::take_headers(const FrameHeader& header, Bytes payload) {
@@ -223,7 +208,7 @@ Result<> TunnelSession::take_block(Bytes block) {
   const StreamId id = std::exchange(block_stream_, 0);
   TunnelStream* stream = find(id);
   const bool is_request = role_ == Role::kServer && id % 2 == 1 && id > last_peer_stream_;
-  if (!is_request && !was_used(id))
+  if (!is_request && (!was_used(id) || was_skipped(id)))
     return break_off(ErrorCode::kProtocolError, "HEADERS for a stream that cannot be");
   HeadKind kind = HeadKind::kTrailers;
   if (is_request) kind = HeadKind::kRequest;
@@ -231,6 +216,7 @@ Result<> TunnelSession::take_block(Bytes block) {
   auto decoded = decoder_.decode(block, kind);
   if (!decoded) return break_off(ErrorCode::kCompressionError, "a header block that is none");
   if (is_request) {
+    skip_to(id);
     last_peer_stream_ = id;
     return take_request(std::move(*decoded), block_end_);
   }
@@ -398,6 +384,18 @@ Result<> TunnelSession::take_window_update(const FrameHeader& header, Bytes payl
     return reset_by_error(*stream, ErrorCode::kFlowControlError);
   schedule(*stream);
   return {};
+}
+
+Result<> TunnelSession::take_priority(const FrameHeader& header, Bytes payload) {
+  if (header.stream == 0) return break_off(ErrorCode::kProtocolError, "PRIORITY of no stream");
+  if (payload.size() == 5) return {};
+  // RFC 9113 section 6.3: an error of the stream. An idle one has no errors of its own, since it
+  // must not be reset (section 6.4).
+  if (!was_used(header.stream))
+    return break_off(ErrorCode::kFrameSizeError, "a malformed PRIORITY of an idle stream");
+  TunnelStream* stream = find(header.stream);
+  if (stream == nullptr || stream->closing_) return {};
+  return reset_by_error(*stream, ErrorCode::kFrameSizeError);
 }
 
 Result<> TunnelSession::take_rst_stream(const FrameHeader& header, Bytes payload) {

@@ -45,7 +45,7 @@ void TunnelSession::fill_control(tls::RecordBatch& batch) {
     batch.commit(n);
     control_.consume(n);
   }
-  control_.shrink();
+  control_.shrink(kIdleBytes);
   queued_ = acknowledgements_ = 0;
 }
 

@@ -1,6 +1,7 @@
 #include "common/h2/tunnel_session.h"
 
 #include "common/h2/errors.h"
+#include "common/h2/limits.h"
 #include "common/h2/pings.h"
 
 #include <algorithm>
@@ -8,6 +9,11 @@
 #include <vector>
 
 namespace culvert::h2 {
+namespace {
+
+constexpr size_t kMaxAcknowledgements = 1000;
+
+}  // namespace
 
 TunnelSession::TunnelSession(Role role, const TunnelSettings& settings, const MemoryAccount& memory,
                              TunnelHandler& handler)
@@ -48,6 +54,18 @@ TunnelStream* TunnelSession::find(StreamId id) {
 bool TunnelSession::was_used(StreamId id) const {
   if (id % 2 == 0) return false;
   return role_ == Role::kClient ? id < next_id_ : id <= last_peer_stream_;
+}
+
+void TunnelSession::skip_to(StreamId id) {
+  const StreamId next = last_peer_stream_ == 0 ? 1 : last_peer_stream_ + 2;
+  if (id == next) return;
+  std::ranges::rotate(skipped_, skipped_.end() - 1);
+  skipped_.front() = {next, id - 2};
+}
+
+bool TunnelSession::was_skipped(StreamId id) const {
+  return std::ranges::any_of(
+      skipped_, [&](const Skipped& range) { return range.first <= id && id <= range.last; });
 }
 
 void TunnelSession::add(StreamId id, TunnelStream& stream) {
@@ -197,6 +215,18 @@ void TunnelSession::detach(TunnelStream& stream) {
 }
 
 // ---- the connection
+
+void TunnelSession::measure() {
+  if (!growth_.wants_ping(received_)) return;
+  append_ping(control_, false, pings::kMeasure);
+  growth_.asked(received_, Clock::now());
+}
+
+Result<> TunnelSession::count_queued(bool acknowledgement) {
+  acknowledgements_ += acknowledgement ? 1 : 0;
+  return acknowledgements_ > kMaxAcknowledgements || ++queued_ > limits::kQueuedFrames ? flood()
+                                                                                       : Result<>{};
+}
 
 void TunnelSession::ping() { append_ping(control_, false, pings::kKeepalive); }
 

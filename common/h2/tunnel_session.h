@@ -110,6 +110,9 @@ class TunnelSession final : private FrameSink {
   [[nodiscard]] uint32_t peer_max_streams() const { return peer_max_streams_; }
   // Client: open() would work, now or after others end.
   [[nodiscard]] bool accepts_requests() const;
+  // At most kIdleBytes when idle: room for the window updates and pings of a turn of bulk, which
+  // would otherwise be an allocation in every turn.
+  static constexpr size_t kIdleBytes = 64;
   [[nodiscard]] size_t held_bytes() const {
     return control_.capacity() + block_.capacity() + reader_.held_bytes();
   }
@@ -133,6 +136,7 @@ class TunnelSession final : private FrameSink {
   Result<> take_ping(const FrameHeader& header, Bytes payload);
   Result<> take_goaway(Bytes payload);
   Result<> take_window_update(const FrameHeader& header, Bytes payload);
+  Result<> take_priority(const FrameHeader& header, Bytes payload);
   Result<> take_rst_stream(const FrameHeader& header, Bytes payload);
   void end_input_of(TunnelStream& stream);
   void hand_on();
@@ -166,6 +170,8 @@ class TunnelSession final : private FrameSink {
   void queue_reset(TunnelStream& stream, ErrorCode code);
   void close_later(TunnelStream& stream, ErrorCode code);
   [[nodiscard]] bool was_used(StreamId id) const;
+  void skip_to(StreamId id);
+  [[nodiscard]] bool was_skipped(StreamId id) const;
   void measure();
   Result<> count_queued(bool acknowledgement);
 
@@ -189,6 +195,12 @@ class TunnelSession final : private FrameSink {
   bool block_end_ = false;     // with END_STREAM
   int continuations_ = 0;
   StreamId last_peer_stream_ = 0;
+  // Server: ids that the peer passed over; no stream may come of them any more (RFC 9113
+  // section 5.1.1). The last such ranges; peers that use more than one or two are not honest.
+  struct Skipped {
+    StreamId first = 0, last = -1;
+  };
+  std::array<Skipped, 4> skipped_;
   StreamId last_taken_ = 0;  // of the peer's, before goaway_sent_
   int useless_ = 0, forced_resets_ = 0;
   bool settings_received_ = false;

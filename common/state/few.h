@@ -42,9 +42,8 @@ class Few {
       one_ = element;
       return;
     }
-    Vector elements(all().begin(), all().end());
-    elements.insert(elements.begin() + static_cast<std::ptrdiff_t>(at), element);
-    assign(std::move(elements));
+    if (!is_vector()) hold(std::make_unique<Vector>(1, one_));
+    vector()->insert(vector()->begin() + static_cast<std::ptrdiff_t>(at), element);
   }
   void replace(size_t at, const T* element) {
     if (is_vector()) {
@@ -54,8 +53,14 @@ class Few {
     }
   }
   void erase(const T* element) {
-    Vector elements(all().begin(), all().end());
-    if (std::erase(elements, element) > 0) assign(std::move(elements));
+    if (!is_vector()) {
+      if (one_ == element) one_ = nullptr;
+      return;
+    }
+    std::erase(*vector(), element);
+    if (vector()->size() > 1) return;
+    const std::unique_ptr<Vector> few(vector());
+    one_ = few->empty() ? nullptr : few->front();
   }
 
  private:
@@ -70,15 +75,6 @@ class Few {
   }
   void hold(std::unique_ptr<Vector> elements) {
     one_ = reinterpret_cast<const T*>(reinterpret_cast<const char*>(elements.release()) + 1);
-  }
-  void assign(Vector elements) {
-    if (is_vector()) delete vector();
-    one_ = nullptr;
-    if (elements.size() == 1) {
-      one_ = elements.front();
-    } else if (!elements.empty()) {
-      hold(std::make_unique<Vector>(std::move(elements)));
-    }
   }
 
   const T* one_ = nullptr;

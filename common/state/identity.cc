@@ -31,6 +31,10 @@ std::string Identity::to_string() const {
   return fmt::format("{}{}/ns/{}/sa/{}", kScheme, trust_domain, namespace_, service_account);
 }
 
+std::string Identity::principal() const {
+  return fmt::format("{}/ns/{}/sa/{}", trust_domain, namespace_, service_account);
+}
+
 }  // namespace culvert::state
 
 size_t std::hash<culvert::state::Identity>::operator()(

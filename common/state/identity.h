@@ -20,6 +20,8 @@ struct Identity {
   // empty), else `invalid spiffe identity: <text>`, as Istio's ztunnel parses it.
   static Result<Identity> parse(std::string_view uri);
   [[nodiscard]] std::string to_string() const;
+  // Without the scheme: "cluster.local/ns/shop/sa/web", as policies name it.
+  [[nodiscard]] std::string principal() const;
 
   auto operator<=>(const Identity&) const = default;
 };

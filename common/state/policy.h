@@ -3,6 +3,7 @@
 #include "common/net/address.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -51,5 +52,6 @@ struct Policy {
   [[nodiscard]] std::string key() const { return namespace_ + "/" + name; }
   bool operator==(const Policy&) const = default;
 };
+using PolicyPtr = std::shared_ptr<const Policy>;
 
 }  // namespace culvert::state

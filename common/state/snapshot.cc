@@ -46,6 +46,12 @@ const Service* best_of(const ServiceList& list, std::optional<std::string_view> 
   return best_of(all.size(), [&](size_t i) -> const Service& { return *all[i]; }, client_namespace);
 }
 
+// Whether it is a policy of the destination's namespace, or a global one.
+bool applies_by_scope(const Policy& policy, const Workload& destination) {
+  return policy.scope == Policy::Scope::kGlobal ||
+         (policy.scope == Policy::Scope::kNamespace && policy.namespace_ == destination.ns());
+}
+
 }  // namespace
 
 bool visible(const Service& service, std::optional<std::string_view> client_namespace) {
@@ -148,25 +154,29 @@ AddressMatch Snapshot::find_hostname(const HostKey& name) const {
   return {};
 }
 
-std::vector<PolicyPtr> Snapshot::policies_for(const Workload& destination,
-                                              std::vector<std::string>* unknown) const {
-  PolicyList result;
-  const auto add_scope = [&](std::string_view ns) {
-    const PolicyList* list = tables_->policy_scopes.find(PolicyScopeKey{ns});
-    if (list != nullptr) result.insert(result.end(), list->begin(), list->end());
+PolicySelection Snapshot::policies_for(const Workload& destination, const PolicyQuery& query,
+                                       std::vector<std::string>* unknown) const {
+  PolicySelection selection;
+  const auto add_scope = [&](std::string_view name) {
+    const PolicyScopePtr* scope = tables_->policy_scopes.find(PolicyScopeKey{name});
+    if (scope != nullptr) (*scope)->select(query, selection);
   };
   add_scope(destination.ns());
   if (!destination.ns().empty()) add_scope({});
+  auto& all = selection.policies;
+  const auto own = static_cast<std::ptrdiff_t>(all.size());
   for (size_t i = 0; i < destination.policy_count(); ++i) {
     const std::string_view key = destination.policy(i);
     const PolicyPtr* policy = tables_->policies.find(PolicyKey{key});
     if (policy == nullptr) {
       if (unknown != nullptr) unknown->emplace_back(key);
-    } else if (std::find(result.begin(), result.end(), *policy) == result.end()) {
-      result.push_back(*policy);
+    } else if (!applies_by_scope(**policy, destination) &&
+               std::find(all.begin() + own, all.end(), policy->get()) == all.end()) {
+      selection.note_action(**policy);
+      all.push_back(policy->get());
     }
   }
-  return result;
+  return selection;
 }
 
 std::vector<WorkloadPtr> Snapshot::workloads() const {

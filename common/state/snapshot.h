@@ -1,6 +1,6 @@
 #pragma once
 
-#include "common/state/policy.h"
+#include "common/state/policy_scope.h"
 #include "common/state/service.h"
 #include "common/state/workload.h"
 
@@ -17,7 +17,6 @@
 
 namespace culvert::state {
 
-using PolicyPtr = std::shared_ptr<const Policy>;
 struct Tables;  // common/state/tables.h
 using AddressMatch = std::variant<std::monostate, WorkloadPtr, ServicePtr>;
 
@@ -63,9 +62,11 @@ class Snapshot {
   [[nodiscard]] AddressMatch find_hostname(const HostKey& name) const;
 
   // ---- policies that apply to a destination workload: namespace scope ∪ global ∪ the workload's
-  // own list. `unknown` (may be null) receives keys the workload names that are not here.
-  [[nodiscard]] std::vector<PolicyPtr> policies_for(const Workload& destination,
-                                                    std::vector<std::string>* unknown) const;
+  // own list, each once and in this order, less those that cannot match the connection. `unknown`
+  // (may be null) receives keys the workload names that are not here. Costs what is selected and
+  // what the workload names itself, however many policies there are.
+  [[nodiscard]] PolicySelection policies_for(const Workload& destination, const PolicyQuery& query,
+                                             std::vector<std::string>* unknown) const;
 
   // ---- whole tables, for /config_dump: by uid; by hostname then insertion; by key.
   [[nodiscard]] std::vector<WorkloadPtr> workloads() const;

@@ -17,7 +17,6 @@ namespace culvert::state {
 
 using WorkloadList = Few<Workload>;  // never empty in a table
 using ServiceList = Few<Service>;
-using PolicyList = std::vector<PolicyPtr>;
 
 struct CidrEntry {
   std::string network;
@@ -123,10 +122,8 @@ struct PolicyKey {
 struct PolicyScopeKey {
   std::string_view namespace_;  // empty: global
   [[nodiscard]] size_t hash() const { return hash_text(namespace_); }
-  [[nodiscard]] bool matches(const PolicyList& list) const {
-    const Policy& first = *list.front();
-    return (first.scope == Policy::Scope::kGlobal ? std::string_view() : first.namespace_) ==
-           namespace_;
+  [[nodiscard]] bool matches(const PolicyScopePtr& scope) const {
+    return scope->name() == namespace_;
   }
 };
 
@@ -146,7 +143,7 @@ struct Tables {
   Table<ServicePtr> staged;                           // not known yet: only their key and endpoints
 
   Table<PolicyPtr> policies;
-  Table<PolicyList> policy_scopes;  // by key within
+  Table<PolicyScopePtr> policy_scopes;  // by key within
 
   uint64_t version = 0;
   uint64_t policy_version = 0;

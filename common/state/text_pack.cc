@@ -11,6 +11,10 @@
 namespace culvert::state {
 namespace {
 
+// Shorter texts are looked for in so many bytes of the longer ones: a service with thousands of
+// VIPs must not cost the square of their number.
+constexpr size_t kLookedThrough = size_t{1} << 10;
+
 template <class Number>
 std::string_view slice(const char* spans, size_t count, size_t i) {
   Number place[2];
@@ -38,8 +42,8 @@ TextPack::TextPack(std::span<const std::string_view> texts) {
   std::string characters;
   std::vector<std::pair<size_t, size_t>> spans(texts.size());
   for (const size_t i : order) {
-    size_t at = characters.find(texts[i]);
-    if (at == std::string::npos) {
+    size_t at = std::string_view(characters).substr(0, kLookedThrough).find(texts[i]);
+    if (at == std::string_view::npos) {
       at = characters.size();
       characters += texts[i];
     }
@@ -47,14 +51,16 @@ TextPack::TextPack(std::span<const std::string_view> texts) {
   }
   Header header;
   header.count = static_cast<uint32_t>(texts.size());
-  header.width = characters.size() <= UINT16_MAX ? 2 : 4;
-  const size_t total = sizeof header + 2 * header.width * texts.size() + characters.size();
-  CULVERT_CHECK(texts.size() < (1U << 24) && total <= UINT32_MAX);  // messages are limited
+  header.wide = characters.size() > UINT16_MAX ? 1 : 0;
+  const size_t width = header.wide != 0 ? sizeof(uint32_t) : sizeof(uint16_t);
+  const size_t total = sizeof header + 2 * width * texts.size() + characters.size();
+  // What says them is limited to far less.
+  CULVERT_CHECK(texts.size() < (size_t{1} << 31) && total <= UINT32_MAX);
   header.total = static_cast<uint32_t>(total);
   data_ = std::make_unique_for_overwrite<char[]>(total);
   std::memcpy(data_.get(), &header, sizeof header);
   char* out = data_.get() + sizeof header;
-  header.width == 2 ? write_spans<uint16_t>(out, spans) : write_spans<uint32_t>(out, spans);
+  header.wide != 0 ? write_spans<uint32_t>(out, spans) : write_spans<uint16_t>(out, spans);
   std::memcpy(data_.get() + total - characters.size(), characters.data(), characters.size());
 }
 
@@ -66,8 +72,8 @@ TextPack::TextPack(const TextPack& other) {
 
 std::string_view TextPack::operator[](size_t i) const {
   const char* spans = data_.get() + sizeof(Header);
-  return header().width == 2 ? slice<uint16_t>(spans, header().count, i)
-                             : slice<uint32_t>(spans, header().count, i);
+  return header().wide != 0 ? slice<uint32_t>(spans, header().count, i)
+                            : slice<uint16_t>(spans, header().count, i);
 }
 
 }  // namespace culvert::state

@@ -23,11 +23,11 @@ class TextPack {
   [[nodiscard]] std::string_view operator[](size_t i) const;
 
  private:
-  // At the start of data_; spans of `width` bytes per number follow, then the characters.
+  // At the start of data_; the spans follow, then the characters.
   struct Header {
     uint32_t total = 0;  // bytes of data_
-    uint32_t count : 24 = 0;
-    uint32_t width : 8 = 0;
+    uint32_t count : 31 = 0;
+    uint32_t wide : 1 = 0;  // spans have 4 bytes per number, else 2
   };
   [[nodiscard]] const Header& header() const {
     return *reinterpret_cast<const Header*>(data_.get());

@@ -1,5 +1,7 @@
 #include "common/state/workload.h"
 
+#include "common/base/check.h"
+
 #include <algorithm>
 #include <array>
 #include <new>
@@ -21,7 +23,8 @@ void append_ip(std::string& out, const net::IpAddress& ip) {
 
 std::string pack_ips(const std::vector<net::IpAddress>& ips) {
   std::string packed;
-  for (size_t i = 0; i < std::min(ips.size(), kMaxWorkloadIps); ++i) append_ip(packed, ips[i]);
+  packed.reserve(ips.size() * (1 + kV4Bytes));
+  for (const net::IpAddress& ip : ips) append_ip(packed, ip);
   return packed;
 }
 
@@ -52,14 +55,14 @@ bool IpRange::contains(const net::IpAddress& ip) const {
 
 WorkloadPtr Workload::make(const ProfileParts& parts, ProfilePtr profile, PlacementPtr placement) {
   const std::string ips = pack_ips(parts.spec.ips);
+  CULVERT_CHECK(ips.size() <= UINT32_MAX);  // what says them is limited to far less
   auto* made =
-      new (ips.size() + parts.tail.size()) Workload(std::move(profile), std::move(placement));
+      new (ips.size() + 1 + parts.tail.size()) Workload(std::move(profile), std::move(placement));
   WorkloadPtr workload(made);
   made->ip_bytes_ = static_cast<uint32_t>(ips.size());
-  made->tail_bytes_ = static_cast<uint32_t>(parts.tail.size());
-  char* own = reinterpret_cast<char*>(made + 1);
-  std::copy(ips.begin(), ips.end(), own);
-  std::copy(parts.tail.begin(), parts.tail.end(), own + ips.size());
+  char* own = std::copy(ips.begin(), ips.end(), reinterpret_cast<char*>(made + 1));
+  *own++ = static_cast<char>(parts.tail.size());
+  std::copy(parts.tail.begin(), parts.tail.end(), own);
   return workload;
 }
 

@@ -138,17 +138,17 @@ class Workload : public boost::intrusive_ref_counter<Workload> {
     return placement_->text(which);
   }
   [[nodiscard]] std::string_view stem() const { return text(Profile::kUidStem); }
-  [[nodiscard]] std::string_view tail() const { return {own() + ip_bytes_, tail_bytes_}; }
-  // Behind this object, in the same allocation: the addresses, each after its length; the tail.
+  [[nodiscard]] std::string_view tail() const {
+    const char* tail = own() + ip_bytes_;
+    return {tail + 1, static_cast<uint8_t>(*tail)};
+  }
+  // Behind this object, in the same allocation: the addresses, each after its length; the tail,
+  // after its length.
   [[nodiscard]] const char* own() const { return reinterpret_cast<const char*>(this + 1); }
 
-  uint32_t ip_bytes_ : 24 = 0;
-  uint32_t tail_bytes_ : 8 = 0;
+  uint32_t ip_bytes_ = 0;
   ProfilePtr profile_;
   PlacementPtr placement_;
 };
-
-// More addresses than this are left out.
-inline constexpr size_t kMaxWorkloadIps = 65535;
 
 }  // namespace culvert::state

@@ -41,10 +41,7 @@ Result<bool> OwnRecords::open_records(MutableBytes in, PlaintextSink& sink, Byte
     if (!record) return fail(record.error(), out);
     if (!*record) return true;
     auto more = on_record(**record, sink, out);
-    if (!more || !*more) {
-      opener_.drop_partial();
-      return more;
-    }
+    if (!more || !*more) return more;
   }
 }
 
@@ -63,7 +60,7 @@ Result<bool> OwnRecords::on_record(const RecordOpener::Record& record, Plaintext
 }
 
 Result<bool> OwnRecords::on_data(MutableBytes content, PlaintextSink& sink, ByteQueue& out) {
-  if (messages_.unfinished()) {  // section 5.1
+  if (messages_.unfinished()) {  // RFC 8446 section 5.1
     return fail({SSL_AD_UNEXPECTED_MESSAGE, "data in the middle of a handshake message"}, out);
   }
   if (content.empty()) return on_idle(out);
@@ -89,7 +86,10 @@ Result<bool> OwnRecords::on_alert(Bytes content, ByteQueue& out) {
   if (content.size() != 2) return fail({SSL_AD_DECODE_ERROR, "an alert of a wrong length"}, out);
   // The level in content[0] means nothing any more, and unknown alerts are fatal (section 6).
   const uint8_t description = content[1];
-  if (description == SSL_AD_USER_CANCELLED) return on_idle(out);
+  if (description == SSL_AD_USER_CANCELLED) {
+    if (!messages_.unfinished()) return on_idle(out);
+    return fail({SSL_AD_UNEXPECTED_MESSAGE, "an alert in the middle of a handshake message"}, out);
+  }
   if (description == SSL_AD_CLOSE_NOTIFY) {
     reading_ = Reading::kEnded;
     return false;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from tests.lab.process import wait_until
 
 DEMO = pathlib.Path(__file__).resolve().parent.parent / "lab" / "clusters" / "demo.yaml"
 CLIENT, LOCAL_SERVER, REMOTE_SERVER = "demo/client", "demo/server-v1", "demo/server-v2"
+SANITIZED = any(name in os.environ.get("CULVERT_BIN", "") for name in ("asan", "tsan"))
 LEGACY, OUTSIDER = "plain/legacy", "plain/outsider"
 
 

@@ -254,6 +254,16 @@ def test_json_lines(lab):
 
 # ---- the admin port
 
+def test_the_kernel_features_are_logged_once_at_start(lab):
+    for proxy in lab.ztunnels.values():
+        features = json.loads(proxy.get(15000, "/config_dump")[2])["kernelFeatures"]
+        lines = [line for line in proxy.lines() if "\tapp\tkernel: " in line]
+        assert len(lines) == 1 and lines[0].split("\t")[1] == "info"
+        for name, one in features.items():
+            state = "used" if one["used"] else "available, not used" if one["available"] else "absent"
+            assert f"{name} {state}: {one['reason']}" in lines[0]
+
+
 def test_config_dump_as_istioctl_reads_it(lab):
     proxy = lab.ztunnels["node2"]
     with dial(lab, CLIENT, REMOTE_SERVER, PORT) as sock, dial(lab, OUTSIDER, REMOTE_SERVER, PORT) as plain:
@@ -264,7 +274,7 @@ def test_config_dump_as_istioctl_reads_it(lab):
         sent = json.loads(lab.ztunnels["node1"].get(15000, "/config_dump")[2])
     assert status == 200 and headers["content-type"] == "application/json"
     dump = json.loads(body)
-    assert list(dump) == sorted(["certificates", "config", "policies", "services", "stagedServices", "staticConfig",
+    assert list(dump) == sorted(["certificates", "config", "kernelFeatures", "policies", "services", "stagedServices", "staticConfig",
                                  "version", "workloads", "workloadState"])
     workload = next(w for w in dump["workloads"] if w["name"] == "server-v2")
     assert workload["uid"] == lab.pod(REMOTE_SERVER).uid and workload["workloadIps"] == ["10.244.2.10"]
@@ -293,6 +303,11 @@ def test_config_dump_as_istioctl_reads_it(lab):
         assert set(connection) == {"src", "originalDst", "actualDst", "protocol"}
         assert connection["actualDst"] == f"10.244.2.10:{PORT}"
     assert {"gitRevision", "version", "istioVersion", "buildStatus"} <= set(dump["version"])
+    features = dump["kernelFeatures"]
+    assert list(features) == ["ioUring", "kernelTls", "largePipes", "notSentLowat"]
+    assert all(set(one) == {"available", "used", "reason"} and one["reason"] for one in features.values())
+    assert features["notSentLowat"]["used"], "every kernel that runs this has it"
+    assert not features["kernelTls"]["used"] and not features["ioUring"]["used"]
     outbound = [c for c in sent["workloadState"][lab.pod(CLIENT).uid]["connections"]["outbound"]
                 if c["originalDst"] == f"10.244.2.10:{PORT}"]
     assert [(c["actualDst"], c["protocol"]) for c in outbound] == [("10.244.2.10:15008", "HBONE")]

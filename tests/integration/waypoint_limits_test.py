@@ -13,7 +13,7 @@ import h2.events
 import pytest
 import yaml
 
-from tests.integration.mesh import LOCAL_SERVER, REMOTE_SERVER
+from tests.integration.mesh import LOCAL_SERVER, REMOTE_SERVER, SANITIZED
 from tests.integration.waypoint_test import Scene, config, running_scene
 from tests.lab import sockets
 from tests.lab.http import Http1, Http2
@@ -99,9 +99,6 @@ def limited(scene: Scene, options: dict | None = None, policy: dict | None = Non
     scene.reload(yaml.safe_dump(text))
     yield
     scene.reload(config(scene.lab))
-
-
-SANITIZED = any(name in os.environ.get("CULVERT_BIN", "") for name in ("asan", "tsan"))
 
 
 def resident(scene: Scene) -> int:

@@ -50,6 +50,7 @@ domain, from a CA in --roots. A server without a SPIFFE id of its own takes any 
 Such files come from the development CA (LOCAL_CA_DIR) or from tests/lab/identity.py.
 
   --require-client-cert       what is done anyway
+  --whole-requests            server: send nothing back before an empty line, as HTTP servers do
   --trust-domain NAME         client: take servers of this one; default: that of our certificate
   --record-layer own|library  default: as built
   --records-per-key N         update keys after so many records
@@ -79,7 +80,8 @@ Arguments parse(const std::vector<std::string>& words) {
     if (word == "--no-client-cert") {
       throw std::runtime_error("client certificates cannot be turned off, see --help");
     }
-    if (word == "--tls12" || word == "--report" || word == "--require-client-cert") {
+    if (word == "--tls12" || word == "--report" || word == "--require-client-cert" ||
+        word == "--whole-requests") {
       made.options[word] = "";
     } else if (word.starts_with("--")) {
       if (i + 1 == words.size()) throw std::runtime_error(word + " needs a value");
@@ -215,16 +217,24 @@ class Connection : public tls::PlaintextSink {
   bool done_ = false, reading_ = true, writing_ = true;
 };
 
+// A whole request has to fit into a batch, 256 KiB.
 class Echo final : public Connection {
  public:
-  using Connection::Connection;
+  Echo(net::Fd socket, std::unique_ptr<tls::Engine> engine, bool whole_requests)
+      : Connection(std::move(socket), std::move(engine)), whole_requests_(whole_requests) {}
   Result<> on_plaintext(MutableBytes plaintext) override {
-    batch_.append(plaintext);  // one record at most, into an empty batch
-    return send(batch_);
+    if (!batch_.append(plaintext)) return Error(culvert::Errc::kLimit, "no end of the request");
+    tail_.append(as_text(plaintext));
+    tail_.erase(0, tail_.size() - std::min(tail_.size(), kEmptyLine.size()));
+    return whole_requests_ && tail_ != kEmptyLine ? Result<>() : send(batch_);
   }
   void on_closed() override { close(); }
 
  private:
+  static constexpr std::string_view kEmptyLine = "\r\n\r\n";
+
+  const bool whole_requests_;
+  std::string tail_;  // the last bytes that came
   tls::RecordBatch batch_;
 };
 
@@ -299,7 +309,8 @@ class Program {
       const pid_t child = ::fork();
       if (child < 0) fail("fork");
       if (child > 0) continue;
-      Echo echo(std::move(socket), tls::Engine::server(context_, credential_));
+      Echo echo(std::move(socket), tls::Engine::server(context_, credential_),
+                arguments_.has("--whole-requests"));
       const auto ended = echo.run();
       if (!ended) std::fprintf(stderr, "%s\n", ended.error().message().c_str());
       return ended ? 0 : 1;

@@ -33,8 +33,8 @@ inline state::NamespacedHostname service_key(uint32_t service) {
           fmt::format("app-{}.ns-{}.svc.cluster.local", service, service % 200)};
 }
 
-inline state::Service service(uint32_t number) {
-  state::Service result;
+inline state::ServiceSpec service(uint32_t number) {
+  state::ServiceSpec result;
   auto key = service_key(number);
   result.name = fmt::format("app-{}", number);
   result.namespace_ = std::move(key.namespace_);
@@ -44,9 +44,9 @@ inline state::Service service(uint32_t number) {
   return result;
 }
 
-inline state::Workload workload(uint32_t i, const Sizes& sizes) {
+inline state::WorkloadSpec workload(uint32_t i, const Sizes& sizes) {
   const uint32_t number = i / sizes.endpoints_each;
-  state::Workload result;
+  state::WorkloadSpec result;
   result.namespace_ = fmt::format("ns-{}", number % 200);
   result.name = fmt::format("app-{}-{:08x}-{:05x}", number, number * 2654435761U, i);
   result.uid = fmt::format("cluster1//Pod/{}/{}", result.namespace_, result.name);
@@ -62,9 +62,12 @@ inline state::Workload workload(uint32_t i, const Sizes& sizes) {
   return result;
 }
 
+inline state::ServicePorts ports_of(uint32_t i, const Sizes& sizes) {
+  return {{service_key(i / sizes.endpoints_each), {{80, 8080}, {9090, 9090}}}};
+}
+
 inline void insert(state::Store& store, uint32_t i, const Sizes& sizes) {
-  store.upsert_workload(workload(i, sizes),
-                        {{service_key(i / sizes.endpoints_each), {{80, 8080}, {9090, 9090}}}});
+  store.upsert_workload(workload(i, sizes), ports_of(i, sizes));
 }
 
 // Everything inserted and committed.

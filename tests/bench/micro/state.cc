@@ -26,6 +26,75 @@ void insert_all(benchmark::State& run) {
 }
 BENCHMARK(insert_all)->Arg(1'000)->Arg(100'000)->Unit(benchmark::kMillisecond);
 
+// The same as a control plane sends it: in range(1) messages, a commit after each.
+void insert_in_messages(benchmark::State& run) {
+  const bench::Sizes sizes{static_cast<uint32_t>(run.range(0))};
+  const auto each = sizes.workloads / static_cast<uint32_t>(run.range(1));
+  for (auto unused : run) {
+    std::optional<Store> store(std::in_place, "worker-1");
+    for (uint32_t i = 0; i < sizes.services(); ++i) store->upsert_service(bench::service(i));
+    for (uint32_t i = 0; i < sizes.workloads; ++i) {
+      bench::insert(*store, i, sizes);
+      if ((i + 1) % each == 0) store->commit();
+    }
+    run.PauseTiming();
+    store.reset();
+    run.ResumeTiming();
+  }
+  run.SetItemsProcessed(run.iterations() * run.range(0));
+}
+BENCHMARK(insert_in_messages)
+    ->Args({100'000, 1})
+    ->Args({100'000, 10})
+    ->Args({100'000, 100})
+    ->Args({100'000, 1'000})
+    ->Unit(benchmark::kMillisecond);
+
+// What of that is making the specs.
+void make_specs(benchmark::State& run) {
+  const bench::Sizes sizes{static_cast<uint32_t>(run.range(0))};
+  for (auto unused : run) {
+    for (uint32_t i = 0; i < sizes.workloads; ++i) {
+      benchmark::DoNotOptimize(bench::workload(i, sizes));
+      benchmark::DoNotOptimize(bench::ports_of(i, sizes));
+    }
+  }
+  run.SetItemsProcessed(run.iterations() * run.range(0));
+}
+BENCHMARK(make_specs)->Arg(100'000)->Unit(benchmark::kMillisecond);
+
+// range(0) workloads of one service, one service account and one host name, all of this node.
+void insert_likes(benchmark::State& run) {
+  const auto count = static_cast<uint32_t>(run.range(0));
+  const bench::Sizes sizes{.workloads = count, .endpoints_each = count};
+  for (auto unused : run) {
+    Store store("");
+    for (uint32_t i = 0; i < count; ++i) {
+      WorkloadSpec spec = bench::workload(i, sizes);
+      spec.hostname = "likes.example.com";
+      store.upsert_workload(spec, bench::ports_of(i, sizes));
+    }
+    benchmark::DoNotOptimize(store.commit());
+  }
+  run.SetItemsProcessed(run.iterations() * run.range(0));
+}
+BENCHMARK(insert_likes)->Arg(1'000)->Arg(10'000)->Arg(100'000)->Unit(benchmark::kMillisecond);
+
+// A service with range(0) VIPs.
+void many_vips(benchmark::State& run) {
+  ServiceSpec service = bench::service(0);
+  for (int64_t i = 0; i < run.range(0); ++i) {
+    service.vips.push_back({"network", bench::service_vip(static_cast<uint32_t>(i))});
+  }
+  for (auto unused : run) {
+    Store store("");
+    store.upsert_service(service);
+    benchmark::DoNotOptimize(store.commit());
+  }
+  run.SetItemsProcessed(run.iterations() * run.range(0));
+}
+BENCHMARK(many_vips)->Arg(100)->Arg(10'000)->Unit(benchmark::kMillisecond);
+
 // One changed workload in a mesh of range(0), made visible.
 void change_one(benchmark::State& run) {
   const bench::Sizes sizes{static_cast<uint32_t>(run.range(0))};
@@ -74,11 +143,11 @@ void service_by_cidr_vip(benchmark::State& run) {
   const auto count = static_cast<uint32_t>(run.range(0));
   Store store("worker-1");
   for (uint32_t i = 0; i < count; ++i) {
-    Service service = bench::service(i);
+    ServiceSpec service = bench::service(i);
     service.vips.clear();
     service.cidr_vips = {
         {"", net::Cidr::parse(fmt::format("10.{}.{}.0/24", i >> 8, i & 255)).value()}};
-    store.upsert_service(std::move(service));
+    store.upsert_service(service);
   }
   const SnapshotPtr snapshot = store.commit();
   uint32_t i = 0;
@@ -99,11 +168,12 @@ void load_balance(benchmark::State& run) {
   Store store("worker-1");
   bench::fill(store, sizes);
   const SnapshotPtr snapshot = store.current();
-  const Workload source = bench::workload(0, sizes);
+  const WorkloadPtr source = Workload::make(bench::workload(0, sizes));
   const net::SocketAddress target{bench::service_vip(0), 80};
   SystemRandom random;
   for (auto unused : run) {
-    const auto found = find_upstream(*snapshot, "", source, target, ResolveMode::kStandard, random);
+    const auto found =
+        find_upstream(*snapshot, "", *source, target, ResolveMode::kStandard, random);
     CULVERT_CHECK(found && *found);
     benchmark::DoNotOptimize(found);
   }

@@ -32,9 +32,12 @@ class EvaluateTest : public testing::Test {
  protected:
   Decision decide(uint16_t port) {
     notes_.clear();
-    return evaluate(policies_,
-                    {std::nullopt, test::address("10.0.0.1:1234"), {test::ip("10.0.0.2"), port}},
-                    &notes_);
+    const Connection connection{
+        std::nullopt, test::address("10.0.0.1:1234"), {test::ip("10.0.0.2"), port}};
+    const state::PolicyScope scope("ns1", policies_);
+    state::PolicySelection selection;
+    scope.select(connection.query(), selection);
+    return evaluate(selection, connection, &notes_);
   }
   std::string notes() const {
     std::string text;
@@ -117,8 +120,10 @@ TEST_F(EvaluateTest, DryRunAllowIsNotTriedAfterADeny) {
 }
 
 TEST_F(EvaluateTest, NotesAreOptional) {
-  policies_ = {policy("dry-deny", kDeny, {80}, true)};
-  EXPECT_TRUE(evaluate(policies_, {std::nullopt, {}, {{}, 80}}, nullptr).allowed());
+  const auto dry_run = policy("dry-deny", kDeny, {80}, true);
+  state::PolicySelection selection;
+  selection.policies = {dry_run.get()};
+  EXPECT_TRUE(evaluate(selection, {std::nullopt, {}, {{}, 80}}, nullptr).allowed());
 }
 
 // From the store to the decision: the destination's namespace and attachments say which policies
@@ -138,9 +143,10 @@ TEST(EvaluateWithStoreTest, DestinationChoosesThePolicies) {
   const auto snapshot = store.commit();
   auto destination = test::pod("w", {});
   const auto allowed = [&](uint16_t port) {
-    return evaluate(snapshot->policies_for(*state::Workload::make(destination), nullptr),
-                    {std::nullopt, {}, {{}, port}}, nullptr)
-        .allowed();
+    const Connection connection{std::nullopt, {}, {{}, port}};
+    const auto selection =
+        snapshot->policies_for(*state::Workload::make(destination), connection.query(), nullptr);
+    return evaluate(selection, connection, nullptr).allowed();
   };
   EXPECT_FALSE(allowed(1));
   EXPECT_TRUE(allowed(2));

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace culvert::config {
@@ -117,14 +119,17 @@ TEST(YamlTreeTest, ExactlyOneDocument) {
 // Elements of the document's lists as "key[index]=text@line", and what is left of the document.
 std::vector<std::string> elements(std::string_view text, size_t* left = nullptr) {
   std::vector<std::string> all;
-  const auto parsed = parse_yaml(
-      yaml_input(text), kLimits, [&](std::string_view key, size_t index, const YamlNode& element) {
-        const std::string what(element.kind == Kind::kScalar ? element.text
-                               : element.items.empty()       ? "-"
-                                                             : element.items.back().text);
-        all.push_back(std::string(key) + "[" + std::to_string(index) + "]=" + what + "@" +
-                      std::to_string(element.line));
-      });
+  const auto parsed = parse_yaml(yaml_input(text), kLimits, [&](std::unique_ptr<YamlBatch> batch) {
+    for (size_t i = 0; i < batch->elements.size(); ++i) {
+      const YamlNode& element = batch->elements[i];
+      const std::string what(element.kind == Kind::kScalar ? element.text
+                             : element.items.empty()       ? "-"
+                                                           : element.items.back().text);
+      all.push_back(batch->key + "[" + std::to_string(batch->first + i) + "]=" + what + "@" +
+                    std::to_string(element.line));
+    }
+    return batch;
+  });
   EXPECT_TRUE(parsed) << parsed.error().message();
   if (left != nullptr) *left = parsed->root().items.size();
   return all;
@@ -142,6 +147,50 @@ TEST(YamlTreeTest, ElementsOfTheDocumentsLists) {
   EXPECT_EQ(elements("a: [&n x, *n, {k: *n}]\nb: [*n]\n"),
             (Elements{"a[0]=x@1", "a[1]=x@1", "a[2]=x@1", "b[0]=x@1"}));
   EXPECT_EQ(elements("[x]"), Elements{});
+}
+
+// A batch is one when it is full, whatever is in it, and needs nothing but itself.
+TEST(YamlTreeTest, LongListsComeInBatches) {
+  std::string text = "list:\n";
+  const std::string value(2000, 'x');
+  constexpr size_t kCount = 500;
+  for (size_t i = 0; i < kCount; ++i) text += "- {k: " + std::to_string(i) + value + "}\n";
+  text += "- " + std::string(3 * YamlBatch::kBytes, 'y') + "\nother: [z]\n";
+  std::vector<std::unique_ptr<YamlBatch>> batches;
+  ASSERT_TRUE(
+      parse_yaml(yaml_input(text), {text.size(), 10000, 8}, [&](std::unique_ptr<YamlBatch> batch) {
+        batches.push_back(std::move(batch));
+        return std::make_unique<YamlBatch>();
+      }));
+  text.assign(text.size(), '#');
+  size_t next = 0;
+  for (const auto& batch : batches) {
+    if (batch->key != "list") break;
+    EXPECT_EQ(batch->first, next);
+    for (const YamlNode& element : batch->elements) {
+      if (next == kCount) {
+        EXPECT_EQ(element.text.size(), 3 * YamlBatch::kBytes);
+      } else {
+        EXPECT_EQ(element.items[1].text, std::to_string(next) + value);
+      }
+      ++next;
+    }
+    EXPECT_LE(batch->memory.used() - batch->elements.back().text.size(),
+              YamlBatch::kBytes + 3 * value.size());
+  }
+  EXPECT_EQ(next, kCount + 1);
+  EXPECT_GE(batches.size(), kCount * value.size() / YamlBatch::kBytes);
+  EXPECT_EQ(batches.back()->key, "other");
+  EXPECT_EQ(batches.back()->first, 0U);
+}
+
+TEST(YamlTreeTest, EndsWhenNoMoreIsWanted) {
+  const auto parsed = parse_yaml(yaml_input("a: [x]\nb: [y]\n"), kLimits,
+                                 [](const std::unique_ptr<YamlBatch>& batch) {
+                                   EXPECT_EQ(batch->key, "a");
+                                   return std::unique_ptr<YamlBatch>();
+                                 });
+  EXPECT_FALSE(parsed);
 }
 
 TEST(YamlTreeTest, TextComesInPieces) {

@@ -71,7 +71,7 @@ TEST_F(TunnelRawClient, DataIsHandedOnBeforeItsFrameIsComplete) {
   ASSERT_TRUE(feed(whole.substr(0, 509)));
   EXPECT_EQ(stream.input.size(), 500U);
   drain();
-  EXPECT_EQ(server.session.held_bytes(), 0U);
+  EXPECT_LE(server.session.held_bytes(), TunnelSession::kIdleBytes);
   ASSERT_TRUE(feed(whole.substr(509)));
   EXPECT_EQ(stream.input.size(), 1000U);
   EXPECT_EQ(stream.log, "head end ");
@@ -193,19 +193,21 @@ TEST_F(TunnelRawClient, LongFramesAndCutControlFramesAreKeptOnlyAsLongAsNeeded) 
   ASSERT_TRUE(feed(frame(kData, 0, 1, kMiB.substr(0, 200'000))));
   EXPECT_EQ(stream.input.size(), 200'000U);
   drain();
-  EXPECT_EQ(server.session.held_bytes(), 0U);
+  EXPECT_LE(server.session.held_bytes(), TunnelSession::kIdleBytes);
+  const size_t idle = server.session.held_bytes();
   const std::string ping = frame(kPing, 0, 0, "12345678");
   ASSERT_TRUE(feed(ping.substr(0, 12)));
-  EXPECT_GT(server.session.held_bytes(), 0U);
+  EXPECT_GT(server.session.held_bytes(), idle);
   ASSERT_TRUE(feed(ping.substr(12)));
   EXPECT_EQ(count_of(drain(), kPing), 1U);
-  EXPECT_EQ(server.session.held_bytes(), 0U);
+  EXPECT_LE(server.session.held_bytes(), TunnelSession::kIdleBytes);
   const std::string head = frame(kHeaders, 0, 3, kConnectBlock.substr(0, 5));
+  const size_t before = server.session.held_bytes();
   ASSERT_TRUE(feed(head));
-  EXPECT_GT(server.session.held_bytes(), 0U);
+  EXPECT_GT(server.session.held_bytes(), before);
   ASSERT_TRUE(feed(frame(kContinuation, 4, 3, kConnectBlock.substr(5))));
   EXPECT_EQ(server.at(3).log, "head ");
-  EXPECT_EQ(server.session.held_bytes(), 0U);
+  EXPECT_LE(server.session.held_bytes(), TunnelSession::kIdleBytes);
 }
 
 TEST_F(TunnelRawServer, AnInformationalAnswerIsNotTheAnswer) {

@@ -224,8 +224,8 @@ TEST_P(AtHead, TheSessionStandsIt) {
   send(client, id, std::string(1000, 'x'), true);
   exchange(7);
   EXPECT_TRUE(acted);
-  EXPECT_EQ(client.session.held_bytes(), 0U);
-  EXPECT_EQ(server.session.held_bytes(), 0U);
+  EXPECT_LE(client.session.held_bytes(), TunnelSession::kIdleBytes);
+  EXPECT_LE(server.session.held_bytes(), TunnelSession::kIdleBytes);
 }
 INSTANTIATE_TEST_SUITE_P(Callbacks, AtHead,
                          testing::Combine(testing::Values("head"),

@@ -142,9 +142,14 @@ INSTANTIATE_TEST_SUITE_P(
     Others, OfServer,
     testing::Values(
         connection("PRIORITY stream 0", frame(kPriority, 0, 0, zeros(5))),
-        // A stream error to section 6.3; more is made of it (section 5.4.2 leaves that open).
-        connection("PRIORITY short", frame(kPriority, 0, 1, zeros(4)), kSize),
-        connection("PRIORITY long", frame(kPriority, 0, 1, zeros(6)), kSize),
+        stream("PRIORITY short", frame(kPriority, 0, 1, zeros(4)), 1, kSize),
+        stream("PRIORITY long", frame(kPriority, 0, 1, zeros(6)), 1, kSize),
+        stream("PRIORITY empty, half-closed", frame(kPriority, 0, 3, ""), 3, kSize),
+        nothing("PRIORITY short after our reset", frame(kPriority, 0, 7, zeros(4))),
+        nothing("PRIORITY short of what ended", frame(kPriority, 0, 5, zeros(4))),
+        // RST_STREAM must not be sent for these (section 6.4).
+        connection("PRIORITY short idle", frame(kPriority, 0, 99, zeros(4)), kSize),
+        connection("PRIORITY short even", frame(kPriority, 0, 98, zeros(4)), kSize),
         nothing("PRIORITY idle", frame(kPriority, 0, 99, zeros(5))),
         nothing("PRIORITY even", frame(kPriority, 0, 98, zeros(5))),
         nothing("PRIORITY closed", frame(kPriority, 0, 5, zeros(5))),
@@ -239,15 +244,37 @@ TEST_F(Prepared, HeadersOfClosedStreamsMakeNoStream) {
     if (!result) break;
   }
 }
-// Section 5.1.1: one that was skipped is closed. To tell it from one that ended, which may still
-// get trailers, takes a memory of all; so nothing comes of it and that is all.
-TEST(TunnelProtocol, AStreamThatWasSkippedIsClosed) {
+// Section 5.1.1: one that was skipped is closed, and never opens.
+TEST(TunnelProtocol, AStreamThatWasSkippedNeverOpens) {
+  for (const auto& [order, late] :
+       std::vector<std::pair<std::vector<StreamId>, StreamId>>{{{5}, 1},
+                                                               {{5}, 3},
+                                                               {{1, 5}, 3},
+                                                               {{3}, 1},
+                                                               {{1, 3, 101}, 5},
+                                                               {{1, 3, 101}, 99},
+                                                               {{3, 7, 11, 15}, 1},
+                                                               {{3, 7, 11, 15}, 13}}) {
+    TunnelSide server(Role::kServer, tunnel_settings());
+    ASSERT_TRUE(server.feed(kClientPreface + frame(kSettings, 0, 0, "")));
+    for (const StreamId id : order) ASSERT_TRUE(server.feed(frame(kHeaders, 4, id, kConnectBlock)));
+    // What else comes for it is late at most.
+    ASSERT_TRUE(server.feed(frame(kRst, 0, late, zeros(4)) + window_update(late, 1)));
+    server.drain();
+    EXPECT_EQ(server.streams.size(), order.size());
+    expect(server, connection("HEADERS", frame(kHeaders, 4, late, kConnectBlock)));
+    EXPECT_EQ(server.streams.size(), order.size());
+  }
+}
+// However often a peer skips, what is remembered of it is bounded, and no stream comes of it.
+TEST(TunnelProtocol, ManySkippedStreams) {
   TunnelSide server(Role::kServer, tunnel_settings());
-  ASSERT_TRUE(server.feed(kClientPreface + frame(kSettings, 0, 0, "") +
-                          frame(kHeaders, 4, 5, kConnectBlock)));
-  static_cast<void>(server.feed(frame(kHeaders, 4, 3, kConnectBlock) + frame(kData, 0, 3, "x")));
-  EXPECT_EQ(server.streams.size(), 1U);
-  EXPECT_EQ(server.session.streams(), 1U);
+  ASSERT_TRUE(server.feed(kClientPreface + frame(kSettings, 0, 0, "")));
+  for (StreamId id = 3; id < 400; id += 4)
+    ASSERT_TRUE(server.feed(frame(kHeaders, 4, id, kConnectBlock)));
+  const size_t before = server.streams.size();
+  static_cast<void>(server.feed(frame(kHeaders, 4, 1, kConnectBlock)));
+  EXPECT_EQ(server.streams.size(), before);
 }
 
 // ---- the beginning

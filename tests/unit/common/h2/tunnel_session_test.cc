@@ -297,15 +297,15 @@ TEST_F(TunnelPair, PingsAreAnswered) {
   EXPECT_EQ(server.pongs, 1);
 }
 
-TEST_F(TunnelPair, AnIdleSessionHoldsNoMemory) {
+TEST_F(TunnelPair, AnIdleSessionHoldsNextToNoMemory) {
   TestTunnel& up = connected();
   send(client, up.id, std::string(3 << 20, 'x'));
   exchange(1000);
   client.session.ping();
   exchange(1);
   EXPECT_EQ(server.at(up.id).input.size(), 3U << 20);
-  EXPECT_EQ(client.session.held_bytes(), 0U);
-  EXPECT_EQ(server.session.held_bytes(), 0U);
+  EXPECT_LE(client.session.held_bytes(), TunnelSession::kIdleBytes);
+  EXPECT_LE(server.session.held_bytes(), TunnelSession::kIdleBytes);
 }
 
 TEST_F(TunnelPair, FailEndsEveryStreamAndOneMayDetachAnother) {

@@ -10,6 +10,7 @@ Policy policy(std::string ns, std::string name, Policy::Scope scope) {
   result.name = std::move(name);
   result.namespace_ = std::move(ns);
   result.scope = scope;
+  result.rules = {{}};  // any connection
   return result;
 }
 
@@ -21,9 +22,10 @@ class PolicyIndexTest : public testing::Test {
     workload.authorization_policies = std::move(listed);
     unknown_.clear();
     std::vector<std::string> result;
-    for (const auto& found : store_.commit()->policies_for(*Workload::make(workload), &unknown_)) {
-      result.push_back(found->key());
-    }
+    const auto snapshot = store_.commit();
+    const auto selection =
+        snapshot->policies_for(*Workload::make(workload), PolicyQuery(nullptr, 80), &unknown_);
+    for (const Policy* found : selection.policies) result.push_back(found->key());
     return result;
   }
   using Keys = std::vector<std::string>;
@@ -53,7 +55,9 @@ TEST_F(PolicyIndexTest, UnknownKeysAreTold) {
   store_.upsert_policy(policy("a", "s", Policy::Scope::kWorkloadSelector));
   EXPECT_EQ(keys("a", {"a/x", "a/s", "as", ""}), (Keys{"a/s"}));
   EXPECT_EQ(unknown_, (Keys{"a/x", "as", ""}));
-  EXPECT_TRUE(store_.current()->policies_for(*Workload::make({}), nullptr).empty());
+  const auto of_nobody =
+      store_.current()->policies_for(*Workload::make({}), PolicyQuery(nullptr, 80), nullptr);
+  EXPECT_TRUE(of_nobody.policies.empty());
 }
 
 TEST_F(PolicyIndexTest, ChangingTheScopeMovesIt) {
@@ -93,7 +97,7 @@ TEST_F(PolicyIndexTest, VersionGrowsOnlyWithPolicies) {
   EXPECT_FALSE(store_.remove_policy("a/unknown"));
   EXPECT_EQ(store_.commit()->policy_version(), 1U);
   Policy changed = policy("a", "p", Policy::Scope::kNamespace);
-  changed.rules = {{}};
+  changed.dry_run = true;
   store_.upsert_policy(changed);
   EXPECT_EQ(store_.commit()->policy_version(), 2U);
   store_.remove_policy("a/q");

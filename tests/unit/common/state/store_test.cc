@@ -280,7 +280,8 @@ TEST(SnapshotTest, EmptyAnswersEverything) {
   EXPECT_TRUE(empty.services_by_host("h").empty());
   EXPECT_TRUE(empty.workloads().empty() && empty.services().empty() && empty.policies().empty());
   EXPECT_TRUE(empty.staged_services().empty());
-  EXPECT_TRUE(empty.policies_for(*Workload::make({}), nullptr).empty());
+  EXPECT_TRUE(
+      empty.policies_for(*Workload::make({}), PolicyQuery(nullptr, 80), nullptr).policies.empty());
   EXPECT_EQ(empty.version(), 0U);
 }
 

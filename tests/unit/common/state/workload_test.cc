@@ -207,6 +207,34 @@ TEST(TextPackTest, PartsAreKeptOnce) {
   EXPECT_EQ(TextPack().size(), 0U);
 }
 
+TEST(WorkloadTest, AnyNumberOfAddresses) {
+  WorkloadSpec spec = everything();
+  for (uint32_t i = 0; i < 70'000; ++i) {
+    const auto byte = [&](int shift) { return static_cast<uint8_t>(i >> shift); };
+    spec.ips.push_back(net::IpAddress::v4({11, byte(16), byte(8), byte(0)}));
+  }
+  Store store("");
+  store.upsert_workload(spec, {});
+  spec.network_mode = NetworkMode::kStandard;
+  store.upsert_workload(spec, {});
+  const auto snapshot = store.commit();
+  EXPECT_EQ(snapshot->workload_by_uid(spec.uid)->spec(), spec);
+  const auto last = snapshot->workload_by_address(spec.network, spec.ips.back());
+  ASSERT_NE(last, nullptr);
+  EXPECT_EQ(last->name(), spec.name);
+}
+
+TEST(TextPackTest, ManyTexts) {
+  std::vector<std::string> texts;
+  for (int i = 0; i < 20'000; ++i) texts.push_back("text-" + std::to_string(i));
+  std::vector<std::string_view> views(texts.begin(), texts.end());
+  views.emplace_back("");
+  const TextPack pack(views);
+  const TextPack copied(pack);
+  ASSERT_EQ(copied.size(), views.size());
+  for (size_t i = 0; i < views.size(); ++i) EXPECT_EQ(copied[i], views[i]);
+}
+
 TEST(FewTest, GrowsAndShrinks) {
   const int64_t items[3] = {1, 2, 3};
   Few<int64_t> few(&items[1]);

@@ -75,6 +75,9 @@ TEST_F(OwnRecordsTest, NothingMayComeBetweenThePartsOfAMessage) {
     expect_fault(join({peer_->handshake(part), peer_->data("x")}), SSL_AD_UNEXPECTED_MESSAGE);
     EXPECT_EQ(got_.text, "");
   }
+  connect();
+  expect_fault(join({peer_->handshake(half), peer_->alert(1, SSL_AD_USER_CANCELLED)}),
+               SSL_AD_UNEXPECTED_MESSAGE);
   // The end is an end, though.
   connect();
   const auto opened = open(join({peer_->handshake(half), peer_->alert(1, 0)}));

@@ -3,6 +3,7 @@
 #include "tests/unit/common/tls/rfc8448.h"
 
 #include <gtest/gtest.h>
+#include <openssl/err.h>
 
 #include <algorithm>
 #include <array>
@@ -58,6 +59,39 @@ TEST(TrafficKeysTest, ARecordOpensOnlyAtItsPlaceInTheSequence) {
   TrafficKeys later(*find_suite(rfc8448::kSuite), {secret, 1});
   data = rfc8448::bytes(rfc8448::kServerDataRecord);
   EXPECT_TRUE(later.open(data));
+}
+
+// RFC 8446 section 5.3, with numbers that no test comes to by counting.
+TEST(TrafficKeysTest, AllOfTheSequenceNumberGoesIntoTheNonce) {
+  const auto secret = rfc8448::bytes(rfc8448::kClientSecret);
+  const auto key = rfc8448::bytes(rfc8448::kClientKey), iv = rfc8448::bytes(rfc8448::kClientIv);
+  bssl::ScopedEVP_AEAD_CTX aead;
+  ASSERT_TRUE(EVP_AEAD_CTX_init(aead.get(), EVP_aead_aes_128_gcm(), key.data(), key.size(),
+                                kRecordTag, nullptr));
+  for (const uint64_t number : {uint64_t{0x0102030405060708}, uint64_t{1} << 63}) {
+    TrafficKeys writer(*find_suite(rfc8448::kSuite), {secret, number});
+    auto record = sealed(writer, std::array<uint8_t, 2>{'h', 'i'}, ContentType::kAlert);
+    auto nonce = iv;
+    for (size_t i = 0; i < 8; ++i) nonce[4 + i] ^= static_cast<uint8_t>(number >> (56 - 8 * i));
+    std::vector<uint8_t> inner(record.size());
+    size_t size = 0;
+    ASSERT_TRUE(EVP_AEAD_CTX_open(aead.get(), inner.data(), &size, inner.size(), nonce.data(),
+                                  nonce.size(), record.data() + kRecordHeader,
+                                  record.size() - kRecordHeader, record.data(), kRecordHeader))
+        << number;
+    inner.resize(size);
+    EXPECT_EQ(inner, (std::vector<uint8_t>{'h', 'i', 21}));
+    TrafficKeys reader(*find_suite(rfc8448::kSuite), {secret, number});
+    EXPECT_TRUE(reader.open(record));
+  }
+}
+
+TEST(TrafficKeysTest, ABadRecordLeavesNothingInTheLibrarysErrorQueue) {
+  const auto secret = rfc8448::bytes(rfc8448::kServerSecret);
+  TrafficKeys keys(*find_suite(rfc8448::kSuite), {secret});
+  std::vector<uint8_t> record(100, 0x17);
+  EXPECT_FALSE(keys.open(record));
+  EXPECT_EQ(ERR_peek_error(), 0U);
 }
 
 TEST(TrafficKeysTest, BothSuitesAndEveryGenerationGoBothWays) {
