@@ -40,9 +40,11 @@ bool MemoryAccount::tight() const {
   return false;
 }
 
-const MemoryAccount* MemoryAccount::full() const {
+const MemoryAccount* MemoryAccount::full() const { return full_with(0); }
+
+const MemoryAccount* MemoryAccount::full_with(size_t bytes) const {
   for (const MemoryAccount* account = this; account != nullptr; account = account->parent_)
-    if (account->held() > account->budget_ / 4 * 3 || account->pressure()) return account;
+    if (account->held() + bytes > account->budget_ / 4 * 3 || account->pressure()) return account;
   return nullptr;
 }
 

@@ -17,7 +17,7 @@ namespace culvert {
 //
 // The more is held, the less is allowed, at any level of the chain:
 //   1/2  tight(): windows do not grow, those that have grown shrink again
-//   3/4  full(): no new work is taken, output goes in small batches
+//   3/4  full(): no new work is taken, and who can do with less at a time does (has_room)
 //   7/8  only who holds little (kLittle) may hold more: that is who flows
 //   all  nobody may hold more
 // Thread-safe, without order among threads: a pod's connections are on all workers.
@@ -46,6 +46,8 @@ class MemoryAccount {
   [[nodiscard]] bool tight() const;
   // Null: it is not; else the account that is.
   [[nodiscard]] const MemoryAccount* full() const;
+  // It would not be full with `bytes` more: who decides how much to take in asks before.
+  [[nodiscard]] bool has_room(size_t bytes) const { return full_with(bytes) == nullptr; }
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const MemoryAccount* parent() const { return parent_; }
@@ -56,6 +58,7 @@ class MemoryAccount {
   [[nodiscard]] Error used_up() const;
 
  private:
+  [[nodiscard]] const MemoryAccount* full_with(size_t bytes) const;
   [[nodiscard]] uint64_t limit_for(size_t total) const;
   [[nodiscard]] bool take_here(size_t bytes, uint64_t limit);
 

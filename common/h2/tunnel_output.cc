@@ -25,7 +25,7 @@ constexpr uint8_t kSmallPieces = 16;
 }  // namespace
 
 void TunnelSession::fill(tls::RecordBatch& batch) {
-  saving_ = memory_.full() != nullptr;
+  saving_ = !memory_.has_room(tls::RecordBatch::kSize);
   release_held();
   fill_control(batch);
   while (control_.empty()) {

@@ -75,13 +75,13 @@ bool Relay::move(Direction& direction) {
     direction.pending.shrink();
     if (direction.pending.empty()) direction.held.release();
   }
-  const bool saving = memory_.full() != nullptr;
-  const MutableBytes scratch =
-      saving ? scratch_.first(std::min(kSmallChunk, scratch_.size())) : scratch_;
+  const MutableBytes scratch = memory_.has_room(scratch_.size())
+                                   ? scratch_
+                                   : scratch_.first(std::min(kSmallChunk, scratch_.size()));
   for (int chunk = 0; direction.pending.empty() && !direction.read_ended && !direction.write_failed;
        ++chunk) {
-    if (direction.pipe != nullptr || (direction.moved >= kSpliceAfter && !saving))
-      return splice(direction);
+    const bool large = direction.moved >= kSpliceAfter && memory_.has_room(Pipe::kCapacity);
+    if (direction.pipe != nullptr || large) return splice(direction);
     if (!direction.from.readable()) return false;
     if (chunk == kChunksPerTurn) return true;
     const IoResult got = direction.from.recv(scratch);

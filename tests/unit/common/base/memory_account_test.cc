@@ -48,6 +48,8 @@ TEST(MemoryAccount, IsTightFromHalfAndFullFromThreeQuarters) {
   EXPECT_EQ(state(kBudget / 2), std::pair(false, false));
   EXPECT_EQ(state(kBudget / 2 + 1), std::pair(true, false));
   EXPECT_EQ(state(kBudget / 4 * 3), std::pair(true, false));
+  EXPECT_TRUE(account.has_room(0));
+  EXPECT_FALSE(account.has_room(1));
   EXPECT_EQ(state(kBudget / 4 * 3 + 1), std::pair(true, true));
   EXPECT_EQ(account.full(), &account);
   EXPECT_FALSE(process.tight());

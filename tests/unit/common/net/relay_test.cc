@@ -60,7 +60,7 @@ class RelayTest : public testing::Test {
 
   std::vector<uint8_t> scratch = std::vector<uint8_t>(4096);
   PipePool pipes;
-  MemoryAccount memory{"workload demo/client", uint64_t{1} << 20};
+  MemoryAccount memory{"workload demo/client", uint64_t{16} << 20};
   Count up, down;
   std::unique_ptr<Socket> client, client_side, server_side, server;
   std::optional<Relay> relay;
@@ -111,10 +111,23 @@ TEST_F(RelayTest, WhatWaitsIsChargedUntilItIsTaken) {
   EXPECT_FALSE(outcome);
 }
 
+// A budget that a pipe would fill: bytes are copied, and nobody is reset.
+TEST_F(RelayTest, ABudgetSmallerThanAPipeIsEnoughForASlowReader) {
+  HeldBytes others(memory);
+  ASSERT_TRUE(others.resize(memory.budget() / 4 * 3 - Pipe::kCapacity + 1));
+  const std::string data = pattern(30 << 20);
+  scope.spawn(send_all(*client, data));
+  for (int i = 0; i < 100; ++i) reactor.turn(1ms);
+  EXPECT_GT(memory.held(), others.bytes());
+  EXPECT_LE(memory.held(), others.bytes() + 2 * scratch.size());
+  EXPECT_TRUE(read_all(*server) == data);
+  EXPECT_EQ(memory.refusals(), 0U);
+}
+
 // A pipe holds up to a MiB; while memory is short bytes are copied, a little at a time.
 TEST_F(RelayTest, WhileMemoryIsShortOnlyALittleWaits) {
   HeldBytes others(memory);
-  ASSERT_TRUE(others.resize((1U << 20) / 8 * 7));
+  ASSERT_TRUE(others.resize(memory.budget() / 8 * 7));
   const std::string data = pattern(30 << 20);
   scope.spawn(send_all(*client, data));
   for (int i = 0; i < 100; ++i) reactor.turn(1ms);
@@ -124,7 +137,7 @@ TEST_F(RelayTest, WhileMemoryIsShortOnlyALittleWaits) {
 }
 
 TEST_F(RelayTest, WhoFlowsNeedsNoBudget) {
-  ASSERT_EQ(memory.try_take(1U << 20, 1), nullptr);
+  ASSERT_EQ(memory.try_take(memory.budget(), 1), nullptr);
   const std::string text = pattern(20'000);
   std::vector<uint8_t> buffer(1 << 16);
   for (size_t carried = 0; carried < 3 * Relay::kSpliceAfter; carried += text.size()) {
@@ -139,11 +152,11 @@ TEST_F(RelayTest, WhoFlowsNeedsNoBudget) {
   }
   EXPECT_EQ(memory.refusals(), 0U);
   EXPECT_FALSE(outcome);
-  memory.give_back(1U << 20);
+  memory.give_back(memory.budget());
 }
 
 TEST_F(RelayTest, WhereTheBudgetRefusesBothSidesAreReset) {
-  ASSERT_EQ(memory.try_take(1U << 20, 1), nullptr);
+  ASSERT_EQ(memory.try_take(memory.budget(), 1), nullptr);
   const auto write = [](Socket& socket, const std::string& text, Result<>& result) -> Task<> {
     result = co_await socket.write(as_bytes(text));
   };
@@ -156,8 +169,8 @@ TEST_F(RelayTest, WhereTheBudgetRefusesBothSidesAreReset) {
   EXPECT_EQ(written.error().code.value(), ECONNRESET);
   const std::string got = read_all(*server);
   EXPECT_TRUE(got.ends_with("!" + std::to_string(ECONNRESET)));
-  EXPECT_EQ(memory.held(), 1U << 20);
-  memory.give_back(1U << 20);
+  EXPECT_EQ(memory.held(), memory.budget());
+  memory.give_back(memory.budget());
 }
 
 // More than what is copied before a pipe is worth it, both ways at once, with ends at odd places.
