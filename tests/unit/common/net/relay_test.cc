@@ -138,9 +138,9 @@ TEST_F(RelayTest, WhileMemoryIsShortOnlyALittleWaits) {
 
 TEST_F(RelayTest, WhoFlowsNeedsNoBudget) {
   ASSERT_EQ(memory.try_take(memory.budget(), 1), nullptr);
-  const std::string text = pattern(20'000);
+  const std::string text = pattern(50'000);
   std::vector<uint8_t> buffer(1 << 16);
-  for (size_t carried = 0; carried < 3 * Relay::kSpliceAfter; carried += text.size()) {
+  for (size_t carried = 0; carried < Relay::kSpliceAfter; carried += text.size()) {
     ASSERT_TRUE(run(reactor, client->write(as_bytes(text))));
     std::string got;
     while (got.size() < text.size()) {
