@@ -117,8 +117,7 @@ TEST_F(RelayTest, ABudgetSmallerThanAPipeIsEnoughForASlowReader) {
   ASSERT_TRUE(others.resize(memory.budget() / 4 * 3 - Pipe::kCapacity + 1));
   const std::string data = pattern(30 << 20);
   scope.spawn(send_all(*client, data));
-  for (int i = 0; i < 100; ++i) reactor.turn(1ms);
-  EXPECT_GT(memory.held(), others.bytes());
+  run_until(reactor, [&] { return memory.held() > others.bytes(); });
   EXPECT_LE(memory.held(), others.bytes() + 2 * scratch.size());
   EXPECT_TRUE(read_all(*server) == data);
   EXPECT_EQ(memory.refusals(), 0U);
@@ -130,7 +129,7 @@ TEST_F(RelayTest, WhileMemoryIsShortOnlyALittleWaits) {
   ASSERT_TRUE(others.resize(memory.budget() / 8 * 7));
   const std::string data = pattern(30 << 20);
   scope.spawn(send_all(*client, data));
-  for (int i = 0; i < 100; ++i) reactor.turn(1ms);
+  run_until(reactor, [&] { return memory.held() > others.bytes(); });
   EXPECT_LE(memory.held() - others.bytes(), 16U << 10);
   EXPECT_TRUE(read_all(*server) == data);
   EXPECT_EQ(memory.held(), others.bytes());
