@@ -38,6 +38,7 @@ int64_t milliseconds(Duration duration) {
 App::App(ProcessConfig config)
     : config_(std::move(config)),
       started_(Clock::now()),
+      memory_("the process", config_.memory_budget),
       accepting_ends_(control_, [this] { stop_accepting(); }) {
   // Before any thread exists, so that all inherit the mask.
   signals_ = std::make_unique<net::Signals>(control_, std::initializer_list<int>{SIGTERM, SIGINT},
@@ -59,6 +60,7 @@ App::~App() {
 Result<> App::start() {
   families_ = std::make_unique<MetricFamilies>(registry_);
   metrics::register_process_metrics(registry_);
+  metrics::register_memory_metrics(registry_, memory_, h2::TunnelSettings().max_window);
   configured_ = readiness_.register_task("configuration");
   certified_ = readiness_.register_task("certificate");
   listening_ = readiness_.register_task("listeners");
@@ -99,12 +101,13 @@ Result<> App::start_workers() {
     auto listener = sockets.listen(kHbonePort, net::SocketFactory::Transparent::kNo, true);
     if (!listener) return listener.error();
     try {
-      workers_.push_back(
-          std::make_unique<WorkerThread>(i, *families_, registry_, std::move(listener->fd)));
+      workers_.push_back(std::make_unique<WorkerThread>(i, *families_, registry_, memory_,
+                                                        std::move(listener->fd)));
     } catch (const std::system_error& error) {
       return Error(error.code(), "cannot start a worker");
     }
   }
+  memory_watch_ = std::make_unique<net::MemoryWatch>(control_, memory_);
   for (auto& worker : workers_) worker->start();
   kLog.info("listening on port {} with {} workers", kHbonePort, workers_.size());
   listening_.done();

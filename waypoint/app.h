@@ -5,6 +5,7 @@
 #include "common/ca/cert_source.h"
 #include "common/ca/signer.h"
 #include "common/metrics/registry.h"
+#include "common/net/memory_watch.h"
 #include "common/net/reactor.h"
 #include "common/net/signals.h"
 #include "waypoint/config_file.h"
@@ -58,6 +59,7 @@ class App {
   Time started_;
   net::Reactor control_;
   std::unique_ptr<net::Signals> signals_;
+  MemoryAccount memory_;
   metrics::Registry registry_;
   std::unique_ptr<MetricFamilies> families_;
   metrics::Shard* shard_ = nullptr;  // what the control thread counts
@@ -68,6 +70,7 @@ class App {
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::unique_ptr<ConfigFile> file_;
   ModelPtr model_;  // in force
+  std::unique_ptr<net::MemoryWatch> memory_watch_;
   admin::HttpServer http_;
   std::atomic<bool> draining_ = false;  // written by control, shown by admin
   bool ending_ = false;

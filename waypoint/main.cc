@@ -23,7 +23,8 @@ constexpr const char* kHelp =
     "the development CA, are required; besides them what pilot-agent knows: POD_NAME,\n"
     "POD_NAMESPACE, SERVICE_ACCOUNT, TRUST_DOMAIN, INSTANCE_IP, PROXY_CONFIG, CONCURRENCY,\n"
     "TERMINATION_DRAIN_DURATION_SECONDS, MINIMUM_DRAIN_DURATION, EXIT_ON_ZERO_ACTIVE_CONNECTIONS,\n"
-    "ISTIO_META_*; RUST_LOG and LOG_FORMAT for the log\n"
+    "ISTIO_META_*; CULVERT_MEMORY_BUDGET, bytes that may be held for those who do not read;\n"
+    "RUST_LOG and LOG_FORMAT for the log\n"
     "flags: --domain, --serviceCluster, --concurrency, --proxyLogLevel, --proxyComponentLogLevel,\n"
     "--log_output_level, --log_as_json\n";
 

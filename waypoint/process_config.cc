@@ -1,7 +1,7 @@
 #include "waypoint/process_config.h"
 
 #include "common/base/file.h"
-#include "common/base/machine.h"
+#include "common/config/memory_budget.h"
 #include "common/config/proxy_config.h"
 #include "common/net/address.h"
 #include "waypoint/command_line.h"
@@ -142,6 +142,7 @@ Surroundings read_surroundings(int argc, const char* const* argv) {
   Surroundings around;
   if (argc > 1) around.args.assign(argv + 1, argv + argc);
   around.cpus = usable_cpus();
+  around.memory = memory_use();
   std::error_code ignored;
   around.ipv6 = std::filesystem::exists("/proc/net/if_inet6", ignored);
   const auto disabled = read_file("/proc/sys/net/ipv6/conf/lo/disable_ipv6");
@@ -171,6 +172,7 @@ Result<ProcessConfig> ProcessConfig::from_env(const Env& given, const Surroundin
   read_instance_ip(env, config);
   read_ca(env, config);
   read_threads(env, proxy_config, line, around.cpus, config);
+  config.memory_budget = culvert::config::process_memory_budget(env, around.memory);
   read_drain(env, proxy_config, config);
   read_ports(env, proxy_config, around, config);
   read_logging(env, line, config);

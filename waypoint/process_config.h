@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/base/log.h"
+#include "common/base/machine.h"
 #include "common/base/result.h"
 #include "common/config/env.h"
 #include "waypoint/model/model.h"
@@ -16,6 +17,7 @@ namespace culvert::waypoint {
 struct Surroundings {
   std::vector<std::string> args;  // argv[1..], "proxy" first
   unsigned cpus = 1;              // that this process may use
+  MemoryUse memory;               // likewise
   bool ipv6 = true;               // IPv6 sockets can be made
   bool ipv6_loopback = true;      // ::1 can be bound
 };
@@ -42,6 +44,9 @@ struct ProcessConfig {
   // CONCURRENCY, PROXY_CONFIG's concurrency, --concurrency, else ISTIO_CPU_LIMIT, else the CPUs; 0
   // means the CPUs.
   unsigned worker_threads = 1;
+
+  // CULVERT_MEMORY_BUDGET: what may be held for those who do not read (MemoryAccount).
+  uint64_t memory_budget = 0;
 
   struct Drain {
     // TERMINATION_DRAIN_DURATION_SECONDS, or PROXY_CONFIG's terminationDrainDuration: from SIGTERM

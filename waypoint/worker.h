@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/base/memory_account.h"
 #include "common/h2/connection.h"
 #include "common/net/reactor.h"
 #include "common/state/balance.h"
@@ -12,13 +13,16 @@
 namespace culvert::waypoint {
 
 // What everything on one data-plane thread shares. Owned by the thread that runs `reactor`; workers
-// share nothing that changes: a new model or certificate is posted to each.
+// share nothing that changes, except for the count of held memory: a new model or certificate is
+// posted to each.
 struct Worker {
-  explicit Worker(tls::Options options) : tls(options) {}
+  // `account`: the process's.
+  Worker(tls::Options options, MemoryAccount& account) : tls(options), memory(account) {}
 
   net::Reactor reactor;
   tls::Context tls;
   h2::Buffers buffers;
+  MemoryAccount& memory;
   ModelPtr model;                 // the newest; requests keep the one they began with
   tls::CredentialPtr credential;  // our own identity; null until the CA has answered
   std::unique_ptr<state::Random> random;

@@ -10,8 +10,9 @@
 
 namespace culvert::waypoint {
 
-WorkerThread::Parts::Parts(const MetricFamilies& families, metrics::Shard& shard, net::Fd listening)
-    : worker(tls::Options{}),
+WorkerThread::Parts::Parts(const MetricFamilies& families, metrics::Shard& shard,
+                           MemoryAccount& memory, net::Fd listening)
+    : worker(tls::Options{}, memory),
       telemetry(families, shard),
       connector(worker),
       proxy(worker, connector, telemetry),
@@ -20,9 +21,10 @@ WorkerThread::Parts::Parts(const MetricFamilies& families, metrics::Shard& shard
 }
 
 WorkerThread::WorkerThread(unsigned index, const MetricFamilies& families,
-                           metrics::Registry& registry, net::Fd listening)
+                           metrics::Registry& registry, MemoryAccount& memory, net::Fd listening)
     : index_(index),
-      parts_(std::make_unique<Parts>(families, registry.make_shard(), std::move(listening))) {}
+      parts_(
+          std::make_unique<Parts>(families, registry.make_shard(), memory, std::move(listening))) {}
 
 WorkerThread::~WorkerThread() { stop(); }
 

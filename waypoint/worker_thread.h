@@ -18,9 +18,9 @@ namespace culvert::waypoint {
 class WorkerThread {
  public:
   // `listening`: this worker's socket of port 15008; what comes waits in its queue until start().
-  // `registry` and `families` outlive it.
+  // `registry`, `families` and `memory` outlive it.
   WorkerThread(unsigned index, const MetricFamilies& families, metrics::Registry& registry,
-               net::Fd listening);
+               MemoryAccount& memory, net::Fd listening);
   ~WorkerThread();
   WorkerThread(const WorkerThread&) = delete;
   WorkerThread& operator=(const WorkerThread&) = delete;
@@ -39,7 +39,8 @@ class WorkerThread {
  private:
   // The thread's alone while it runs; each needs those before it.
   struct Parts {
-    Parts(const MetricFamilies& families, metrics::Shard& shard, net::Fd listening);
+    Parts(const MetricFamilies& families, metrics::Shard& shard, MemoryAccount& memory,
+          net::Fd listening);
     Worker worker;
     Telemetry telemetry;
     Connector connector;

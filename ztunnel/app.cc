@@ -64,6 +64,7 @@ std::string milliseconds(Duration duration) {
 App::App(Config config)
     : config_(std::move(config)),
       kernel_(net::probe_kernel_features()),
+      memory_(config_.memory),
       store_(config_.mesh.node.value_or("")) {
   // Before any thread exists, so that all inherit the mask.
   signals_ = std::make_unique<net::Signals>(control_, std::initializer_list<int>{SIGTERM, SIGINT},
@@ -86,6 +87,8 @@ Result<> App::start() {
   kLog.info("kernel: {}", net::describe(kernel_));
   families_ = std::make_unique<MetricFamilies>(registry_, config_.mode == ProxyMode::kShared);
   metrics::register_process_metrics(registry_);
+  metrics::register_memory_metrics(registry_, memory_.process(), config_.http2.stream_window);
+  memory_.register_metrics(registry_);
   mesh_ready_ = readiness_.register_task("state manager");
   proxy_ready_ = readiness_.register_task("proxy");
   if (config_.mode == ProxyMode::kShared)
@@ -94,9 +97,10 @@ Result<> App::start() {
   if (auto opened = open_ca(); !opened) return opened;
   credentials_ = std::make_unique<CredentialSource>(control_, *signer_);
   for (unsigned i = 0; i < config_.worker_threads; ++i)
-    workers_.push_back(std::make_unique<Worker>(i, config_, registry_, *families_, *credentials_));
+    workers_.push_back(
+        std::make_unique<Worker>(i, config_, registry_, *families_, *credentials_, memory_));
   for (auto& worker : workers_) credentials_->add_worker(worker->credentials);
-  proxies_ = std::make_unique<WorkerProxies>(control_, config_, workers_, own_netns());
+  proxies_ = std::make_unique<WorkerProxies>(control_, config_, memory_, workers_, own_netns());
   control_shard_ = &registry_.make_shard();
   metrics::Shard& shard = *control_shard_;
   shard.gauge(families_->build, shard.labels(families_->build, {"ztunnel", config_.istio_version}))
@@ -104,6 +108,7 @@ Result<> App::start() {
   shard.gauge(families_->development_ca).set(config_.ca.local_dir ? 1 : 0);
 
   if (auto served = start_admin(); !served) return served;
+  memory_watch_ = std::make_unique<net::MemoryWatch>(control_, memory_.process());
   for (auto& worker : workers_) worker->start();
   if (auto loaded = load_mesh(); !loaded) return loaded;
   return start_proxies();

@@ -5,6 +5,7 @@
 #include "common/ca/signer.h"
 #include "common/metrics/registry.h"
 #include "common/net/kernel_features.h"
+#include "common/net/memory_watch.h"
 #include "common/net/netns.h"
 #include "common/net/reactor.h"
 #include "common/net/signals.h"
@@ -13,6 +14,7 @@
 #include "ztunnel/credentials.h"
 #include "ztunnel/inpod/manager.h"
 #include "ztunnel/local_mesh.h"
+#include "ztunnel/memory.h"
 #include "ztunnel/metrics.h"
 #include "ztunnel/worker_proxies.h"
 
@@ -54,6 +56,7 @@ class App {
   const net::KernelFeatures kernel_;
   net::Reactor control_;
   std::unique_ptr<net::Signals> signals_;
+  Memory memory_;
   metrics::Registry registry_;
   std::unique_ptr<MetricFamilies> families_;
   metrics::Shard* control_shard_ = nullptr;  // what the control thread counts
@@ -66,6 +69,7 @@ class App {
   std::unique_ptr<WorkerProxies> proxies_;
   std::unique_ptr<LocalMesh> local_mesh_;
   std::unique_ptr<inpod::WorkloadManager> manager_;
+  std::unique_ptr<net::MemoryWatch> memory_watch_;
   admin::HttpServer http_;
   bool draining_ = false;
   bool failed_ = false;

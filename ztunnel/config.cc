@@ -1,5 +1,6 @@
 #include "ztunnel/config.h"
 
+#include "common/config/memory_budget.h"
 #include "common/config/proxy_config.h"
 #include "ztunnel/worker_threads.h"
 
@@ -244,6 +245,14 @@ void read_http2_and_pool(EnvReader& env, Config& config) {
       env.duration("POOL_UNUSED_RELEASE_TIMEOUT", pool.unused_release_timeout);
 }
 
+void read_memory(EnvReader& env, const MemoryUse& machine, Config& config) {
+  auto& memory = config.memory;
+  memory.budget = config::process_memory_budget(env, machine);
+  memory.workload_budget =
+      config::memory_budget(env, "CULVERT_WORKLOAD_MEMORY_BUDGET",
+                            std::max(memory.budget / 2, config::kLeastMemoryBudget));
+}
+
 void read_sockets(EnvReader& env, Config& config) {
   auto& sockets = config.sockets;
   sockets.keepalive = env.boolean("KEEPALIVE_ENABLED", sockets.keepalive);
@@ -391,6 +400,7 @@ Result<Config> Config::from_env(const Env& all, const Surroundings& around) {
   read_mode(env, config);
   read_listeners(env, proxy_config, around, config);
   read_http2_and_pool(env, config);
+  read_memory(env, around.memory, config);
   read_sockets(env, config);
   read_mesh(env, config);
   read_xds(all, env, proxy_config, around, config);

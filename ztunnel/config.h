@@ -90,6 +90,13 @@ struct Config {
     uint32_t frame_size = 1U << 20U;          // HTTP2_FRAME_SIZE
   } http2;
 
+  // What may be held for those who do not read (common/base/memory_account.h). One connection holds
+  // at most http2.stream_window.
+  struct Memory {
+    uint64_t budget = 0;           // CULVERT_MEMORY_BUDGET: of the process
+    uint64_t workload_budget = 0;  // CULVERT_WORKLOAD_MEMORY_BUDGET: of a pod
+  } memory;
+
   struct Pool {
     uint16_t max_streams_per_connection = 100;  // POOL_MAX_STREAMS_PER_CONNECTION
     nanoseconds unused_release_timeout = std::chrono::minutes(5);  // POOL_UNUSED_RELEASE_TIMEOUT

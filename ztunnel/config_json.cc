@@ -97,6 +97,8 @@ json Config::to_json() const {
   out["windowSize"] = http2.stream_window;
   out["connectionWindowSize"] = http2.connection_window;
   out["frameSize"] = http2.frame_size;
+  out["memoryBudget"] = memory.budget;
+  out["workloadMemoryBudget"] = memory.workload_budget;
   out["poolMaxStreamsPerConn"] = pool.max_streams_per_connection;
   out["poolUnusedReleaseTimeout"] = duration(pool.unused_release_timeout);
   add_listeners(out, listeners);

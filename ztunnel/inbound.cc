@@ -139,6 +139,10 @@ CULVERT_OWN_FRAME net::Task<std::unique_ptr<Incoming>> open_incoming(
   const Time started = Clock::now();
   const auto head = co_await stream->head(started + kHeadTimeout);
   if (!head) co_return nullptr;
+  if (proxy.sheds(Shed::kStream, Reporter::kDestination, tunnel.client, tunnel.local)) {
+    answer(*stream, 503);
+    co_return nullptr;
+  }
   const auto request = co_await check_request(proxy, tunnel, **head, peer);
   if (!request) {
     log_early_deny(Reporter::kDestination, tunnel.client, tunnel.local, request.error().error);
@@ -206,7 +210,7 @@ net::Task<> serve_tunnel(PodProxy& proxy, net::Fd accepted, net::SocketAddress c
   options.settings.max_window = worker.config.http2.stream_window;
   options.settings.connection_window = worker.config.http2.connection_window;
   options.settings.max_frame_size = worker.config.http2.frame_size;
-  hbone::Server server(worker.reactor, options, worker.buffers,
+  hbone::Server server(worker.reactor, options, worker.buffers, proxy.memory(),
                        [&](std::unique_ptr<hbone::Stream> stream, const tls::Peer& peer) {
                          return serve_stream(proxy, tunnel, std::move(stream), peer);
                        });

@@ -27,6 +27,8 @@ constexpr const char* kHelp =
     "ISTIO_META_*, PROXY_CONFIG, ZTUNNEL_WORKER_THREADS, TERMINATION_GRACE_PERIOD_SECONDS,\n"
     "CONNECTION_TERMINATION_DEADLINE, POOL_*, HTTP2_*, TLS12_ENABLED, COMPLIANCE_POLICY and "
     "others;\n"
+    "CULVERT_MEMORY_BUDGET and CULVERT_WORKLOAD_MEMORY_BUDGET, bytes that may be held for those\n"
+    "who do not read, by the process and by one pod;\n"
     "RUST_LOG and LOG_FORMAT for the log. What is set and not understood is an error.\n";
 
 int run(int argc, char** argv);

@@ -133,10 +133,12 @@ CULVERT_OWN_FRAME net::Task<std::unique_ptr<Outgoing>> open_outgoing(PodProxy& p
   co_return connection;
 }
 
-CULVERT_OWN_FRAME net::Task<> carry_plain(Worker& worker, Outgoing& connection) {
+CULVERT_OWN_FRAME net::Task<> carry_plain(PodProxy& proxy, Outgoing& connection) {
+  Worker& worker = proxy.worker();
   ResetIfCut client(*connection.client), server(*connection.server);
   net::Relay relay(*connection.client, *connection.server, worker.buffers.input_bytes(),
-                   worker.pipes, connection.record.received(), connection.record.sent());
+                   worker.pipes, proxy.memory(), connection.record.received(),
+                   connection.record.sent());
   const auto outcome = co_await relay.run();
   client.ended();
   server.ended();
@@ -160,7 +162,7 @@ net::Task<> serve_outbound(PodProxy& proxy, net::Fd accepted, net::SocketAddress
   if (connection == nullptr) co_return;
   Worker& worker = proxy.worker();
   co_await (connection->stream ? carry_tunnelled(worker, *connection)
-                               : carry_plain(worker, *connection));
+                               : carry_plain(proxy, *connection));
 }
 
 }  // namespace culvert::ztunnel

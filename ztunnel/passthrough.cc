@@ -54,8 +54,8 @@ net::Task<> serve_passthrough(PodProxy& proxy, net::Fd accepted, net::SocketAddr
   if (entry.revoked()) co_return record.finish(Error(Errc::kPolicyChange));
   net::Socket socket(worker.reactor, std::move(accepted));
   ResetIfCut client_guard(socket), server_guard(**server);
-  net::Relay relay(socket, **server, worker.buffers.input_bytes(), worker.pipes, record.received(),
-                   record.sent());
+  net::Relay relay(socket, **server, worker.buffers.input_bytes(), worker.pipes, proxy.memory(),
+                   record.received(), record.sent());
   const Error error = co_await run_guarded(relay, entry);
   if (error.code != Errc::kPolicyChange) {
     client_guard.ended();

@@ -1,7 +1,9 @@
 #include "ztunnel/pod_proxy.h"
 
 #include "common/base/log.h"
+#include "common/net/original_dst.h"
 #include "common/state/errors.h"
+#include "ztunnel/connection_record.h"
 #include "ztunnel/errors.h"
 #include "ztunnel/inbound.h"
 #include "ztunnel/outbound.h"
@@ -11,6 +13,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 namespace culvert::ztunnel {
 namespace {
@@ -42,21 +45,25 @@ PodProxy::PodProxy(Worker& worker, Settings settings, Listeners listeners)
       inbound_transparent_(listeners.inbound_transparent),
       plaintext_transparent_(listeners.plaintext_transparent),
       connections_(settings_.uid, policy_level(worker.config)),
-      pool_(worker.reactor, pool_options(worker.config), worker.buffers,
+      pool_(worker.reactor, pool_options(worker.config), worker.buffers, *settings_.memory,
             [this](hbone::TunnelKey key) { return dial(std::move(key)); }),
       accepted_(worker.reactor),
       control_(worker.reactor) {
   using Serve = net::Task<> (*)(PodProxy&, net::Fd, net::SocketAddress);
-  const auto listen = [this](net::Fd fd, Serve serve) {
+  const auto listen = [this](net::Fd fd, Shed what, Reporter reporter, Serve serve) {
     if (!fd) return;
     listeners_.push_back(std::make_unique<net::Listener>(
-        worker_.reactor, std::move(fd), [this, serve](net::Fd accepted, net::SocketAddress peer) {
+        worker_.reactor, std::move(fd),
+        [this, what, reporter, serve](net::Fd accepted, net::SocketAddress peer) {
+          if (sheds(what, reporter, peer, net::original_destination(accepted.get())))
+            return net::close_with_reset(std::move(accepted));
           accepted_.spawn(serve(*this, std::move(accepted), peer));
         }));
   };
-  listen(std::move(listeners.inbound), serve_tunnel);
-  listen(std::move(listeners.inbound_plaintext), serve_passthrough);
-  listen(std::move(listeners.outbound), serve_outbound);
+  listen(std::move(listeners.inbound), Shed::kTunnel, Reporter::kDestination, serve_tunnel);
+  listen(std::move(listeners.inbound_plaintext), Shed::kConnection, Reporter::kDestination,
+         serve_passthrough);
+  listen(std::move(listeners.outbound), Shed::kConnection, Reporter::kSource, serve_outbound);
 }
 
 PodProxy::~PodProxy() {
@@ -104,6 +111,22 @@ net::Task<Result<hbone::Pool::Dialled>> PodProxy::dial(hbone::TunnelKey key) {
   co_return hbone::Pool::Dialled{
       std::move(*socket),
       tls::Engine::client(worker_.tls, std::move(*credential), std::move(key.destination))};
+}
+
+bool PodProxy::sheds(Shed what, Reporter reporter, const net::SocketAddress& source,
+                     const net::SocketAddress& destination) {
+  if (settings_.self) return false;
+  auto why = worker_.memory.shed(memory(), what);
+  if (!why) return false;
+  if (worker_.reactor.now() - shed_logged_ < std::chrono::seconds(1)) {
+    ++shed_unlogged_;
+    return true;
+  }
+  shed_logged_ = worker_.reactor.now();
+  if (const uint64_t more = std::exchange(shed_unlogged_, 0); more > 0)
+    why->context += fmt::format(" ({} more were refused since this was said last)", more);
+  log_early_deny(reporter, source, destination, *why);
+  return true;
 }
 
 void PodProxy::add_server(hbone::Server& server) {

@@ -25,6 +25,7 @@ class PodProxy {
     std::string uid;
     PodInfo pod;
     net::SocketFactory sockets;
+    std::shared_ptr<MemoryAccount> memory;  // the pod's
     // The node proxy's own namespace: nothing to redirect, and never a client's address as source.
     bool self = false;
   };
@@ -59,6 +60,13 @@ class PodProxy {
   [[nodiscard]] std::optional<net::IpAddress> spoofed_source(const net::IpAddress& client,
                                                              bool plaintext) const;
 
+  // Who pays for what the pod's connections hold.
+  [[nodiscard]] MemoryAccount& memory() const { return *settings_.memory; }
+  // Whether something new of this pod is refused because memory is short; counted, and said in the
+  // log at most once a second. Never for ourselves: who watches us is to see it.
+  bool sheds(Shed what, Reporter reporter, const net::SocketAddress& source,
+             const net::SocketAddress& destination);
+
   // Tunnels register here for graceful shutdown.
   void add_server(hbone::Server& server);
   void remove_server(hbone::Server& server);
@@ -74,6 +82,8 @@ class PodProxy {
   uint64_t policy_version_ = 0;
   state::WorkloadPtr known_;        // the pod's workload as last seen
   state::WorkloadPtr checked_for_;  // what connections were checked for last
+  Time shed_logged_{};
+  uint64_t shed_unlogged_ = 0;  // since then
   OpenConnections connections_;
   hbone::Pool pool_;
   std::vector<hbone::Server*> servers_;

@@ -1,7 +1,6 @@
 #include "ztunnel/surroundings.h"
 
 #include "common/base/file.h"
-#include "common/base/machine.h"
 
 #include <fmt/format.h>
 
@@ -17,6 +16,7 @@ Result<Surroundings> read_surroundings(int argc, const char* const* argv) {
     return std::filesystem::exists(path, error);
   };
   around.cpus = usable_cpus();
+  around.memory = memory_use();
 
   auto mesh = read_file(kMeshConfigPath);
   if (mesh) {

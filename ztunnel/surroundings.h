@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/base/machine.h"
 #include "common/base/result.h"
 
 #include <functional>
@@ -18,6 +19,7 @@ struct Surroundings {
       mesh_config;  // content of kMeshConfigPath; absent if there is no such file
   std::function<bool(const std::string&)> exists = [](const std::string&) { return false; };
   unsigned cpus = 1;          // that this process may use: affinity and cgroup quota
+  MemoryUse memory;           // that this process may use
   bool ipv6_loopback = true;  // ::1 can be bound
   std::string resolv_conf;    // content of /etc/resolv.conf; empty if it cannot be read
   std::vector<std::string> warnings;

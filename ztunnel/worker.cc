@@ -9,13 +9,14 @@
 
 namespace culvert::ztunnel {
 Worker::Worker(unsigned index, const Config& config_in, metrics::Registry& registry,
-               const MetricFamilies& families, CredentialSource& source)
+               const MetricFamilies& families, CredentialSource& source, Memory& memory_in)
     : mesh(reactor),
       credentials(reactor, source),
       tls(tls::Options{.allow_tls12 = config_in.tls.tls12,
                        .pqc_only = config_in.tls.post_quantum_only}),
       traffic(families, registry, registry.make_shard()),
       random(std::make_unique<state::SystemRandom>()),
+      memory(memory_in),
       config(config_in),
       index_(index) {}
 

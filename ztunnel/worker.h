@@ -8,6 +8,7 @@
 #include "common/tls/context.h"
 #include "ztunnel/config.h"
 #include "ztunnel/credentials.h"
+#include "ztunnel/memory.h"
 #include "ztunnel/mesh_view.h"
 #include "ztunnel/metrics.h"
 
@@ -23,11 +24,11 @@ class PodProxy;
 
 // One data-plane thread and everything it owns: its loop, its view of the mesh, its certificates,
 // its scratch memory, its metrics, its half of every pod's proxy. Workers share nothing that
-// changes.
+// changes, except for the count of held memory.
 class Worker {
  public:
   Worker(unsigned index, const Config& config, metrics::Registry& registry,
-         const MetricFamilies& families, CredentialSource& source);
+         const MetricFamilies& families, CredentialSource& source, Memory& memory);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -48,6 +49,7 @@ class Worker {
   // By an id that App gives, as one pod may have an old proxy draining beside its new one.
   std::unordered_map<uint64_t, std::unique_ptr<PodProxy>> proxies;
 
+  Memory& memory;
   const Config& config;
 
  private:

@@ -19,9 +19,13 @@ net::Fd duplicate(const net::Fd& fd) {
 
 }  // namespace
 
-WorkerProxies::WorkerProxies(net::Reactor& control, const Config& config,
+WorkerProxies::WorkerProxies(net::Reactor& control, const Config& config, Memory& memory,
                              std::vector<std::unique_ptr<Worker>>& workers, net::NetnsPtr home)
-    : control_(control), config_(config), workers_(workers), home_(std::move(home)) {}
+    : control_(control),
+      config_(config),
+      memory_(memory),
+      workers_(workers),
+      home_(std::move(home)) {}
 
 net::SocketFactoryOptions WorkerProxies::socket_options(bool self) const {
   using std::chrono::duration_cast, std::chrono::seconds;
@@ -122,15 +126,19 @@ void WorkerProxies::start(const std::string& uid, const PodInfo& pod, net::Netns
   const net::SocketFactory sockets(socket_options(false), std::move(netns), home_);
   auto listeners = listen(sockets, false);
   if (!listeners) return done(listeners.error());
-  start_on_workers({.uid = uid, .pod = pod, .sockets = sockets}, std::move(*listeners),
-                   std::move(done));
+  start_on_workers({.uid = uid, .pod = pod, .sockets = sockets, .memory = memory_.workload(pod)},
+                   std::move(*listeners), std::move(done));
 }
 
 void WorkerProxies::start_self(const PodInfo& pod, Done done) {
   const net::SocketFactory sockets(socket_options(true), nullptr, home_);
   auto listeners = listen(sockets, true);
   if (!listeners) return done(listeners.error());
-  start_on_workers({.uid = "self", .pod = pod, .sockets = sockets, .self = true},
+  start_on_workers({.uid = "self",
+                    .pod = pod,
+                    .sockets = sockets,
+                    .memory = memory_.workload(pod),
+                    .self = true},
                    std::move(*listeners), std::move(done));
 }
 

@@ -18,7 +18,7 @@ namespace culvert::ztunnel {
 class WorkerProxies final : public PodProxies {
  public:
   // References outlive it. `home`: the process's own namespace.
-  WorkerProxies(net::Reactor& control, const Config& config,
+  WorkerProxies(net::Reactor& control, const Config& config, Memory& memory,
                 std::vector<std::unique_ptr<Worker>>& workers, net::NetnsPtr home);
 
   void start(const std::string& uid, const PodInfo& pod, net::NetnsPtr netns, Done done) override;
@@ -43,6 +43,7 @@ class WorkerProxies final : public PodProxies {
 
   net::Reactor& control_;
   const Config& config_;
+  Memory& memory_;
   std::vector<std::unique_ptr<Worker>>& workers_;
   net::NetnsPtr home_;
   uint64_t next_id_ = 1;

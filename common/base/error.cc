@@ -18,6 +18,8 @@ class Category final : public std::error_category {
         return "cancelled";
       case Errc::kTimedOut:
         return "timed out";
+      case Errc::kMemory:
+        return "memory budget is used up";
     }
     return "unknown error";
   }
@@ -31,8 +33,10 @@ std::error_code make_error_code(Errc value) {
 }
 
 std::string Error::message() const {
-  // For kInvalid the context is the whole message: "invalid" would add nothing.
-  if (code == make_error_code(Errc::kInvalid) && !context.empty()) return context;
+  // The context is the whole message where the code's text would add nothing.
+  const bool whole =
+      code == make_error_code(Errc::kInvalid) || code == make_error_code(Errc::kMemory);
+  if (whole && !context.empty()) return context;
   if (context.empty()) return code.message();
   if (!code) return context;
   // The system's errors say what happened to what the context names; our own name the error and the

@@ -32,8 +32,9 @@ struct Error {
 // The calling thread's errno as an Error.
 [[nodiscard]] Error system_error(int errno_value, std::string context = {});
 
-// A general error whose text is all there is to say (bad configuration, bad file).
-enum class Errc { kInvalid = 1, kLimit, kClosed, kCancelled, kTimedOut };
+// kInvalid (bad configuration, bad file) and kMemory (a budget of memory is used up): the context
+// is all there is to say.
+enum class Errc { kInvalid = 1, kLimit, kClosed, kCancelled, kTimedOut, kMemory };
 std::error_code make_error_code(Errc value);
 [[nodiscard]] inline Error invalid(std::string what);
 

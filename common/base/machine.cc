@@ -5,6 +5,8 @@
 #include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -14,11 +16,40 @@
 namespace culvert {
 namespace {
 
+template <class Number>
 std::optional<uint64_t> parse_number(std::string_view text) {
-  uint32_t value = 0;
+  Number value = 0;
   const auto [end, error] = std::from_chars(text.begin(), text.end(), value);
   if (error != std::errc() || end != text.end()) return std::nullopt;
   return value;
+}
+
+std::string_view line(std::string_view text) { return text.substr(0, text.find('\n')); }
+
+// The number of a line "<key> <number>".
+std::optional<uint64_t> stat_value(std::string_view stat, std::string_view key) {
+  while (!stat.empty()) {
+    const std::string_view first = line(stat);
+    stat.remove_prefix(std::min(first.size() + 1, stat.size()));
+    if (first.size() > key.size() && first.starts_with(key) && first[key.size()] == ' ')
+      return parse_number<uint64_t>(first.substr(key.size() + 1));
+  }
+  return std::nullopt;
+}
+
+uint64_t machine_memory() {
+  struct sysinfo info{};
+  return ::sysinfo(&info) == 0 ? uint64_t{info.totalram} * info.mem_unit : 0;
+}
+
+// "size resident shared …" in pages.
+uint64_t resident_memory() {
+  const auto statm = read_file("/proc/self/statm");
+  if (!statm) return 0;
+  std::string_view text = *statm;
+  text.remove_prefix(std::min(text.find(' ') + 1, text.size()));
+  const auto pages = parse_number<uint64_t>(text.substr(0, text.find(' ')));
+  return pages.value_or(0) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace
@@ -41,10 +72,46 @@ std::optional<unsigned> cgroup_cpus(std::string_view cpu_max) {
   if (space == std::string_view::npos) return std::nullopt;
   std::string_view period_text = cpu_max.substr(space + 1);
   if (period_text.ends_with('\n')) period_text.remove_suffix(1);
-  const auto quota = parse_number(cpu_max.substr(0, space));
-  const auto period = parse_number(period_text);
+  const auto quota = parse_number<uint32_t>(cpu_max.substr(0, space));
+  const auto period = parse_number<uint32_t>(period_text);
   if (!quota || !period || *period == 0) return std::nullopt;
   return static_cast<unsigned>(std::max<uint64_t>(1, (*quota + *period - 1) / *period));
+}
+
+std::optional<MemoryUse> cgroup_memory(std::string_view current, std::string_view limit,
+                                       std::string_view stat, std::string_view inactive,
+                                       uint64_t machine) {
+  const auto all = parse_number<uint64_t>(line(current));
+  if (!all) return std::nullopt;
+  // "max" in version 2, a number beyond all memory in version 1.
+  const auto most = parse_number<uint64_t>(line(limit));
+  const bool limited = most && *most < machine;
+  if (!most && line(limit) != "max") return std::nullopt;
+  return MemoryUse{.used = *all - std::min(*all, stat_value(stat, inactive).value_or(0)),
+                   .limit = limited ? *most : machine,
+                   .limited = limited};
+}
+
+MemoryUse memory_use(const std::string& cgroups) {
+  struct Version {
+    const char *current, *limit, *stat, *inactive;
+  };
+  // A container sees its own cgroup as the root of the hierarchy; the machine's root has no limit
+  // and in version 2 none of these files.
+  constexpr Version kVersions[] = {
+      {"/memory.current", "/memory.max", "/memory.stat", "inactive_file"},
+      {"/memory/memory.usage_in_bytes", "/memory/memory.limit_in_bytes", "/memory/memory.stat",
+       "total_inactive_file"}};
+  const uint64_t machine = machine_memory();
+  for (const Version& version : kVersions) {
+    const auto current = read_file(cgroups + version.current);
+    const auto limit = read_file(cgroups + version.limit);
+    if (!current || !limit) continue;
+    const auto stat = read_file(cgroups + version.stat);
+    const auto use = cgroup_memory(*current, *limit, stat ? *stat : "", version.inactive, machine);
+    if (use && use->limited) return *use;
+  }
+  return {.used = resident_memory(), .limit = machine};
 }
 
 void raise_descriptor_limit() {

@@ -147,6 +147,21 @@ Result<uint64_t> parse_cpu_quantity(std::string_view text) {
   return static_cast<uint64_t>(cpus);
 }
 
+Result<uint64_t> parse_bytes(std::string_view text) {
+  static constexpr std::array<std::pair<std::string_view, unsigned>, 3> kUnits = {
+      {{"Ki", 10}, {"Mi", 20}, {"Gi", 30}}};
+  unsigned shift = 0;
+  for (const auto& [unit, bits] : kUnits) {
+    if (!text.ends_with(unit)) continue;
+    text.remove_suffix(unit.size());
+    shift = bits;
+    break;
+  }
+  const auto number = parse_unsigned(text, std::numeric_limits<uint64_t>::max() >> shift);
+  if (!number) return invalid("must be a number of bytes, or one with Ki, Mi or Gi behind it");
+  return *number << shift;
+}
+
 std::optional<std::string> EnvReader::text(const std::string& name) const {
   const auto found = env_.find(name);
   return found == env_.end() ? std::nullopt : std::optional(found->second);
@@ -179,6 +194,10 @@ nanoseconds EnvReader::duration(const std::string& name, nanoseconds fallback) {
 
 std::optional<uint64_t> EnvReader::cpu_quantity(const std::string& name) {
   return checked(name, parse_cpu_quantity);
+}
+
+std::optional<uint64_t> EnvReader::bytes(const std::string& name) {
+  return checked(name, parse_bytes);
 }
 
 void EnvReader::reject(const std::string& name, std::string_view reason) {

@@ -33,6 +33,9 @@ Result<std::chrono::nanoseconds> parse_duration(std::string_view text);
 // A Kubernetes CPU quantity ("2", "1.5", "500m"), positive and finite, rounded up to whole CPUs.
 Result<uint64_t> parse_cpu_quantity(std::string_view text);
 
+// Bytes: "1048576", "512Ki", "64Mi", "2Gi".
+Result<uint64_t> parse_bytes(std::string_view text);
+
 // Reads typed variables and collects every error, so that a person repairs a manifest once and not
 // once per mistake. A bad value yields the fallback meanwhile. "Set but empty" is a value: an error
 // for numbers, booleans and durations.
@@ -61,6 +64,7 @@ class EnvReader {
   std::optional<std::chrono::nanoseconds> optional_duration(const std::string& name);
   std::chrono::nanoseconds duration(const std::string& name, std::chrono::nanoseconds fallback);
   std::optional<uint64_t> cpu_quantity(const std::string& name);
+  std::optional<uint64_t> bytes(const std::string& name);
 
   // Records "invalid env var NAME=VALUE (reason)" for a value judged elsewhere.
   void reject(const std::string& name, std::string_view reason);

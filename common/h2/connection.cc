@@ -23,15 +23,18 @@ Buffers::Buffers() : input(std::make_unique_for_overwrite<uint8_t[]>(kInputSize)
 
 Connection::Connection(Role role, std::unique_ptr<net::Socket> socket,
                        std::unique_ptr<tls::Engine> engine, const TunnelSettings& settings,
-                       const Keepalive& keepalive, Buffers& buffers, ConnectionHandler& handler)
+                       const Keepalive& keepalive, Buffers& buffers, MemoryAccount& memory,
+                       ConnectionHandler& handler)
     : role_(role),
       socket_(std::move(socket)),
       local_address_(socket_->local_address()),
       engine_(std::move(engine)),
-      session_(role, settings, *this),
+      session_(role, settings, memory, *this),
       keepalive_(keepalive),
       buffers_(buffers),
-      handler_(handler) {}
+      memory_(memory),
+      handler_(handler),
+      held_(memory) {}
 
 Connection::~Connection() {
   socket_->observe(nullptr);
@@ -120,6 +123,7 @@ bool Connection::send_pending() {
     unsent_.consume(sent.bytes);
   }
   unsent_.shrink();
+  held_.release();
   return true;
 }
 
@@ -137,6 +141,7 @@ void Connection::flush() {
     if (sent.status == net::IoResult::Status::kError)
       return fail(ErrorCode::kInternalError, system_error(sent.error, "connection lost"));
     unsent_.append(sealed->subspan(sent.bytes));
+    if (auto held = held_.resize(unsent_.capacity()); !held) return give_up(held.error());
   }
   if (!closed_ && session_.finished() && unsent_.empty())
     close(ErrorCode::kNoError, Error(Errc::kGoingAway));
@@ -239,6 +244,13 @@ void Connection::close(ErrorCode code, const Error& reason) {
   fail(ErrorCode::kInternalError, reason);
 }
 
+// The peer does not read, so it cannot be told; what the kernel still has for it goes as well.
+void Connection::give_up(const Error& refusal) {
+  refusal_ = std::make_unique<const Error>(refusal);
+  socket_->abort();
+  fail(ErrorCode::kEnhanceYourCalm, refusal);
+}
+
 void Connection::fail(ErrorCode code, const Error& reason) {
   if (closed_) return;
   closed_ = true;
@@ -247,6 +259,9 @@ void Connection::fail(ErrorCode code, const Error& reason) {
   socket_->observe(nullptr);
   session_.fail(code);
   socket_->finish_output();
+  unsent_.clear();
+  unsent_.shrink();
+  held_.release();
   handler_.on_closed(reason);
 }
 

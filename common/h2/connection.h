@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/base/bytes.h"
+#include "common/base/memory_account.h"
 #include "common/h2/tunnel_session.h"
 #include "common/net/socket.h"
 #include "common/tls/engine.h"
@@ -54,17 +55,18 @@ struct Keepalive {
 // In:  recv into Buffers::input → Engine::open (where it lies) → TunnelSession::feed →
 // TunnelStream::on_data (one scattered send to the application's socket for all that came for it).
 // Nothing is copied in between, unless a socket does not take it. While the peer does not take our
-// bytes nothing is produced, so the applications feel it.
+// bytes nothing is produced, so the applications feel it. What it holds meanwhile is in an account;
+// where that refuses, the connection is closed.
 class Connection final : private net::Socket::Observer,
                          private net::TurnHook,
                          private net::TimerEntry,
                          private TunnelHandler,
                          private tls::PlaintextSink {
  public:
-  // After a finished TLS handshake. `handler` and `buffers` outlive the connection.
+  // After a finished TLS handshake. `memory`, `handler` and `buffers` outlive the connection.
   Connection(Role role, std::unique_ptr<net::Socket> socket, std::unique_ptr<tls::Engine> engine,
              const TunnelSettings& settings, const Keepalive& keepalive, Buffers& buffers,
-             ConnectionHandler& handler);
+             MemoryAccount& memory, ConnectionHandler& handler);
   ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -97,6 +99,10 @@ class Connection final : private net::Socket::Observer,
   // Memory of what the socket did not take or the session has not finished with; an idle connection
   // holds at most TunnelSession::kIdleBytes.
   [[nodiscard]] size_t held_bytes() const { return unsent_.capacity() + session_.held_bytes(); }
+  // Who pays for what is held here and by streams.
+  [[nodiscard]] MemoryAccount& memory() const { return memory_; }
+  // The account's refusal, if that is why it was closed; else null. For streams, within on_closed.
+  [[nodiscard]] const Error* refusal() const { return refusal_.get(); }
   [[nodiscard]] const tls::Peer& peer() const { return engine_->peer(); }
   [[nodiscard]] net::Reactor& reactor() const { return socket_->reactor(); }
   [[nodiscard]] const net::SocketAddress& local_address() const { return local_address_; }
@@ -118,6 +124,7 @@ class Connection final : private net::Socket::Observer,
   bool send_pending();
   void schedule_flush();
   void flush_if_wanted();
+  void give_up(const Error& refusal);
   void fail(ErrorCode code, const Error& reason);
 
   const Role role_;
@@ -127,9 +134,12 @@ class Connection final : private net::Socket::Observer,
   TunnelSession session_;
   Keepalive keepalive_;
   Buffers& buffers_;
+  MemoryAccount& memory_;
   ConnectionHandler& handler_;
   size_t batch_size_ = tls::RecordBatch::kSize;
   ByteQueue unsent_;  // ciphertext the socket did not take; while not empty nothing is produced
+  HeldBytes held_;    // for it
+  std::unique_ptr<const Error> refusal_;
   bool waiting_for_pong_ = false;
   bool draining_ = false;    // drain() was called
   bool going_away_ = false;  // and the final GOAWAY is queued: no stream is taken any more

@@ -14,7 +14,8 @@ constexpr uint8_t kMaxAppetite = tls::RecordBatch::kFullRecords;
 // Of bulk, per batch, while other streams speak as well: what one of them wants to say next waits
 // behind no more than this and what the kernel has not sent. They do while one spoke within the
 // last kAttention bytes of bulk (some milliseconds of a fast network); else batches are whole, as
-// small ones cost a quarter more.
+// small ones cost a quarter more. While memory is short everything goes in such batches: what the
+// socket does not take of one is a little in the sense of MemoryAccount.
 constexpr size_t kSharedBatch = 4 * tls::RecordBatch::kPlain;
 constexpr uint64_t kAttention = 4U << 20;
 // A stream that gave so much at once is bulk until it has said so many smaller things in a row.
@@ -24,6 +25,7 @@ constexpr uint8_t kSmallPieces = 16;
 }  // namespace
 
 void TunnelSession::fill(tls::RecordBatch& batch) {
+  saving_ = !memory_.has_room(tls::RecordBatch::kSize);
   release_held();
   fill_control(batch);
   while (control_.empty()) {
@@ -48,13 +50,15 @@ void TunnelSession::fill_control(tls::RecordBatch& batch) {
 }
 
 TunnelStream* TunnelSession::next_ready(const tls::RecordBatch& batch) {
-  if (send_window_ <= 0) return nullptr;
+  if (send_window_ <= 0 || (saving_ && batch.plain_bytes() >= kSharedBatch)) return nullptr;
   if (!light_.empty()) return &light_.front();
   if (bulk_.empty()) return nullptr;
-  return !shared() || batch.plain_bytes() < kSharedBatch ? &bulk_.front() : nullptr;
+  return !small_batches() || batch.plain_bytes() < kSharedBatch ? &bulk_.front() : nullptr;
 }
 
-bool TunnelSession::shared() const { return streams_.size() > 1 && bulk_in_a_row_ < kAttention; }
+bool TunnelSession::small_batches() const {
+  return saving_ || (streams_.size() > 1 && bulk_in_a_row_ < kAttention);
+}
 
 void TunnelSession::note_produced(TunnelStream& stream, size_t bytes, size_t offered) {
   if (bytes == 0) return;
@@ -81,7 +85,7 @@ bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
   std::array<MutableBytes, kMaxAppetite> spaces;
   std::array<iovec, kMaxAppetite> to;
   size_t most = stream.appetite_;
-  if (most > 1 && shared()) {  // next_ready() found room for one
+  if (most > 1 && small_batches()) {  // next_ready() found room for one
     const size_t room = kSharedBatch - std::min(kSharedBatch, batch.plain_bytes());
     most = std::clamp<size_t>(room / tls::RecordBatch::kPlain, 1, most);
   }

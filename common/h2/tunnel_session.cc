@@ -15,9 +15,11 @@ constexpr size_t kMaxAcknowledgements = 1000;
 
 }  // namespace
 
-TunnelSession::TunnelSession(Role role, const TunnelSettings& settings, TunnelHandler& handler)
+TunnelSession::TunnelSession(Role role, const TunnelSettings& settings, const MemoryAccount& memory,
+                             TunnelHandler& handler)
     : role_(role),
       settings_(settings),
+      memory_(memory),
       handler_(handler),
       reader_(settings.max_frame_size, role == Role::kServer),
       decoder_(settings.max_header_list),
@@ -179,11 +181,18 @@ void TunnelSession::consume(TunnelStream& stream, size_t n) {
   if (stream.id_ == 0 || stream.input_ended_ || stream.closing_) return;
   stream.unreturned_ += static_cast<uint32_t>(n);
   if (stream.unreturned_ < stream.window_ / 2) return;
-  const uint32_t window = growth_.window();
-  const uint32_t grown = window - stream.window_;
-  append_window_update(control_, stream.id_, stream.unreturned_ + grown);
-  stream.receive_window_ += stream.unreturned_ + grown;
-  stream.window_ = window;
+  // A window is what we may have to hold. While memory is tight it does not grow, and shrinks by
+  // what is not given back.
+  const uint32_t window =
+      memory_.tight() ? std::min(stream.window_, initial_window_) : growth_.window();
+  const int64_t returned = int64_t{stream.unreturned_} + window - stream.window_;
+  if (returned > 0) {
+    append_window_update(control_, stream.id_, static_cast<uint32_t>(returned));
+    stream.receive_window_ += returned;
+    stream.window_ = window;
+  } else {
+    stream.window_ -= stream.unreturned_;
+  }
   stream.unreturned_ = 0;
 }
 

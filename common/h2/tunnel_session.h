@@ -2,6 +2,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
+#include "common/base/memory_account.h"
 #include "common/base/result.h"
 #include "common/h2/frame_reader.h"
 #include "common/h2/headers.h"
@@ -60,7 +61,10 @@ struct TunnelSettings {
 // that its errors made us reset, beyond those that ended well; 64 CONTINUATION frames for one head.
 class TunnelSession final : private FrameSink {
  public:
-  TunnelSession(Role role, const TunnelSettings& settings, TunnelHandler& handler);
+  // `memory` outlives it: asked how much of it is left, which decides how far windows grow and how
+  // large batches are.
+  TunnelSession(Role role, const TunnelSettings& settings, const MemoryAccount& memory,
+                TunnelHandler& handler);
   ~TunnelSession();
   TunnelSession(const TunnelSession&) = delete;
   TunnelSession& operator=(const TunnelSession&) = delete;
@@ -71,7 +75,8 @@ class TunnelSession final : private FrameSink {
   // What was fed is about to go: the rest of it is handed on. After each read.
   void end_of_input();
   // Frames into `batch`, control frames first, then streams that have little to say, then the
-  // others in turn. Stops when the batch is full, or, where bulk could keep others waiting, sooner.
+  // others in turn. Stops when the batch is full; sooner where bulk could keep others waiting, or
+  // memory is short, as we hold what the socket does not take of it.
   void fill(tls::RecordBatch& batch);
   [[nodiscard]] bool wants_write() const;
   // GOAWAY was sent (not only the notice) or has come, and no stream is left.
@@ -145,7 +150,7 @@ class TunnelSession final : private FrameSink {
   bool fill_data(tls::RecordBatch& batch, TunnelStream& stream);
   void schedule(TunnelStream& stream);
   [[nodiscard]] TunnelStream* next_ready(const tls::RecordBatch& batch);
-  [[nodiscard]] bool shared() const;
+  [[nodiscard]] bool small_batches() const;
   void note_produced(TunnelStream& stream, size_t bytes, size_t offered);
 
   // ---- streams (tunnel_session.cc)
@@ -172,6 +177,7 @@ class TunnelSession final : private FrameSink {
 
   const Role role_;
   const TunnelSettings settings_;
+  const MemoryAccount& memory_;
   TunnelHandler& handler_;
   FrameReader reader_;
   HeadEncoder encoder_;
@@ -205,6 +211,7 @@ class TunnelSession final : private FrameSink {
   StreamList light_, bulk_;                   // that can produce now
   StreamList closing_;                        // reset: told once the reset is on its way
   uint64_t bulk_in_a_row_ = UINT64_MAX;       // bytes of bulk since another stream spoke
+  bool saving_ = false;                       // memory is short: batches are small
   TunnelStream* producing_ = nullptr;         // asked for output; null again if that was its end
   int64_t send_window_ = kDefaultWindow;
   int64_t peer_initial_window_ = kDefaultWindow;

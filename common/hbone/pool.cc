@@ -41,6 +41,9 @@ struct Pool::Tunnel final : h2::ConnectionHandler {
     if (reason.code == h2::make_error_code(h2::Errc::kPingTimeout))
       kLog.warn("HBONE ping timeout/error: {} did not answer; its streams are reset",
                 address.to_string());
+    else if (reason.code == culvert::make_error_code(culvert::Errc::kMemory))
+      kLog.warn("tunnel to {} closed, as the peer does not read: {}", address.to_string(),
+                reason.message());
     else
       kLog.debug("tunnel to {} closed: {}", address.to_string(), reason.message());
   }
@@ -65,10 +68,12 @@ struct Pool::Entry {
   net::Event settled;
 };
 
-Pool::Pool(net::Reactor& reactor, PoolOptions options, h2::Buffers& buffers, Dial dial)
+Pool::Pool(net::Reactor& reactor, PoolOptions options, h2::Buffers& buffers, MemoryAccount& memory,
+           Dial dial)
     : reactor_(reactor),
       options_(options),
       buffers_(buffers),
+      memory_(memory),
       dial_(std::move(dial)),
       sweep_timer_(reactor, [this] { sweep(); }),
       scope_(reactor) {}
@@ -148,7 +153,7 @@ net::Task<> Pool::establish(TunnelKey key) {
     } else {
       tunnel->connection = std::make_unique<h2::Connection>(
           h2::Role::kClient, std::move(dialled->socket), std::move(dialled->engine),
-          settings_for(entry), options_.keepalive, buffers_, *tunnel);
+          settings_for(entry), options_.keepalive, buffers_, memory_, *tunnel);
       tunnel->connection->start();
       tunnel->last_used = Clock::now();
       entry.tunnels.push_back(std::move(tunnel));

@@ -54,7 +54,9 @@ class Pool {
   };
   using Dial = std::function<net::Task<Result<Dialled>>(TunnelKey)>;
 
-  Pool(net::Reactor& reactor, PoolOptions options, h2::Buffers& buffers, Dial dial);
+  // `memory` pays for what tunnels and their streams hold; it outlives them.
+  Pool(net::Reactor& reactor, PoolOptions options, h2::Buffers& buffers, MemoryAccount& memory,
+       Dial dial);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -90,6 +92,7 @@ class Pool {
   net::Reactor& reactor_;
   PoolOptions options_;
   h2::Buffers& buffers_;
+  MemoryAccount& memory_;
   Dial dial_;
   std::unordered_map<TunnelKey, std::unique_ptr<Entry>, TunnelKeyHash> entries_;
   std::vector<std::shared_ptr<Tunnel>> retired_;  // out of the pool, streams still running

@@ -12,9 +12,10 @@ const log::Target kLog{"proxy::hbone"};
 }  // namespace
 
 Server::Server(net::Reactor& reactor, const ServerOptions& options, h2::Buffers& buffers,
-               Serve serve)
+               MemoryAccount& memory, Serve serve)
     : options_(options),
       buffers_(buffers),
+      memory_(memory),
       serve_(std::move(serve)),
       closed_(reactor),
       streams_(reactor) {}
@@ -27,9 +28,9 @@ net::Task<Result<>> Server::run(std::unique_ptr<net::Socket> socket,
   if (auto done = co_await h2::tls_handshake(*socket, *engine, deadline); !done)
     co_return done.error();
   h2::ConnectionHandler& events = *this;  // a private base, out of make_unique's reach
-  connection_ =
-      std::make_unique<h2::Connection>(h2::Role::kServer, std::move(socket), std::move(engine),
-                                       options_.settings, options_.keepalive, buffers_, events);
+  connection_ = std::make_unique<h2::Connection>(h2::Role::kServer, std::move(socket),
+                                                 std::move(engine), options_.settings,
+                                                 options_.keepalive, buffers_, memory_, events);
   connection_->start();
   if (draining_) connection_->drain();
   while (!connection_->closed()) co_await closed_.wait();
@@ -54,7 +55,10 @@ bool Server::on_stream(h2::StreamId id) {
 }
 
 void Server::on_closed(const Error& reason) {
-  kLog.debug("tunnel closed: {}", reason.message());
+  if (reason.code == culvert::make_error_code(culvert::Errc::kMemory))
+    kLog.warn("tunnel closed, as the peer does not read: {}", reason.message());
+  else
+    kLog.debug("tunnel closed: {}", reason.message());
   closed_.wake_all();
 }
 

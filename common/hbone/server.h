@@ -23,7 +23,9 @@ class Server final : private h2::ConnectionHandler {
  public:
   // Answers one stream, from its head to its end. The peer is the tunnel's.
   using Serve = std::function<net::Task<>(std::unique_ptr<Stream>, const tls::Peer&)>;
-  Server(net::Reactor& reactor, const ServerOptions& options, h2::Buffers& buffers, Serve serve);
+  // `memory` pays for what the tunnel and its streams hold; it outlives them.
+  Server(net::Reactor& reactor, const ServerOptions& options, h2::Buffers& buffers,
+         MemoryAccount& memory, Serve serve);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -43,6 +45,7 @@ class Server final : private h2::ConnectionHandler {
 
   const ServerOptions& options_;
   h2::Buffers& buffers_;
+  MemoryAccount& memory_;
   Serve serve_;
   std::unique_ptr<h2::Connection> connection_;
   bool draining_ = false;

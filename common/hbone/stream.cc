@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace culvert::hbone {
 namespace {
@@ -27,7 +28,7 @@ Error closed_error(h2::ErrorCode code) {
 }  // namespace
 
 Stream::Stream(h2::Connection& connection)
-    : connection_(&connection), changed_(connection.reactor()) {}
+    : connection_(&connection), held_(connection.memory()), changed_(connection.reactor()) {}
 
 Stream::~Stream() {
   // What is not over is reset, unless a refusal is on its way, which has a reset behind it.
@@ -73,6 +74,7 @@ void Stream::take_input() {
     const size_t taken = observer_->on_data({&all, 1});
     kept_.consume(taken);
     kept_.shrink();
+    if (kept_.empty()) held_.release();
     if (taken > 0 && connection_ != nullptr) connection_->consume(*this, taken);
   }
   deliver_end();
@@ -102,6 +104,18 @@ void Stream::on_data(std::span<const iovec> pieces) {
     taken -= skip;
     kept_.append({static_cast<const uint8_t*>(piece.iov_base) + skip, piece.iov_len - skip});
   }
+  if (kept_.empty()) return;
+  if (auto held = held_.resize(kept_.capacity()); !held) give_up(held.error());
+}
+
+// Whoever should take the input has stalled, and waits for nothing: its end is now.
+void Stream::give_up(const Error& refusal) {
+  failure_ = refusal;
+  kept_.clear();
+  kept_.shrink();
+  held_.release();
+  connection_->reset(*this, h2::ErrorCode::kEnhanceYourCalm);
+  deliver_end();
 }
 
 void Stream::on_end() {
@@ -110,8 +124,9 @@ void Stream::on_end() {
 }
 
 void Stream::on_closed(h2::ErrorCode code) {
-  connection_ = nullptr;
-  if (!input_ended_ || !output_ended_) failure_ = closed_error(code);
+  const Error* refusal = std::exchange(connection_, nullptr)->refusal();
+  if (!failure_ && (!input_ended_ || !output_ended_))
+    failure_ = refusal != nullptr ? *refusal : closed_error(code);
   deliver_end();
   changed_.wake_all();
 }

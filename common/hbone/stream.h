@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/base/bytes.h"
+#include "common/base/memory_account.h"
 #include "common/h2/connection.h"
 #include "common/net/event.h"
 #include "common/net/task.h"
@@ -17,7 +18,10 @@ namespace culvert::hbone {
 //
 // Bytes go through an Observer: what it does not take at once is kept here, and the peer's window
 // stays closed by that much. Without an observer everything is kept, so nothing is lost between the
-// head and attach().
+// head and attach(). What is kept is in the connection's account; where that refuses, the stream
+// fails with its error (culvert::Errc::kMemory), and the peer gets ENHANCE_YOUR_CALM: Istio's
+// ztunnel takes NO_ERROR and CANCEL for a clean end, and CONNECT_ERROR is the application's own
+// reset.
 class Stream final : private h2::TunnelStream {
  public:
   class Observer {
@@ -73,12 +77,14 @@ class Stream final : private h2::TunnelStream {
   void on_closed(h2::ErrorCode code) override;
   Produced produce(std::span<const iovec> to) override;
   void deliver_end();
+  void give_up(const Error& refusal);
 
   h2::Connection* connection_;  // null once the stream is closed
   bool opened_ = false;
   Observer* observer_ = nullptr;
   std::optional<h2::Head> head_;
   ByteQueue kept_;
+  HeldBytes held_;  // for it
   bool input_ended_ = false;
   bool output_ended_ = false;
   bool end_delivered_ = false;

@@ -2,8 +2,12 @@
 
 #include <sys/resource.h>
 
+#include <array>
 #include <filesystem>
 #include <limits>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace culvert::metrics {
 namespace {
@@ -27,7 +31,39 @@ int64_t max_fds() {
   return static_cast<int64_t>(std::min(limit.rlim_cur, kMost));
 }
 
+void add_memory_gauge(Registry& registry, const char* name, const char* help,
+                      std::function<int64_t()> read) {
+  FamilySpec spec;
+  spec.name = name;
+  spec.help = help;
+  spec.type = Type::kGauge;
+  spec.labels = {"scope"};
+  spec.unit = "bytes";
+  const std::array<std::string_view, 1> values{"process"};
+  const Labels labels = Labels::make(spec.labels, values);
+  registry.add_callback(std::move(spec), [read = std::move(read), labels] {
+    return std::vector<Registry::Sample>{{.labels = labels, .gauge = read()}};
+  });
+}
+
 }  // namespace
+
+void register_memory_metrics(Registry& registry, const MemoryAccount& process,
+                             uint64_t connection_budget) {
+  add_memory_gauge(registry, "culvert_memory_budget_bytes",
+                   "Memory that may be held for those who do not read (unstable).",
+                   [&process] { return static_cast<int64_t>(process.budget()); });
+  add_memory_gauge(registry, "culvert_memory_held_bytes",
+                   "Memory that is held for those who do not read (unstable).",
+                   [&process] { return static_cast<int64_t>(process.held()); });
+  registry.add_callback("culvert_memory_pressure",
+                        "Whether the memory this process may use is nearly gone (unstable).",
+                        [&process] { return int64_t{process.pressure()}; });
+  registry.add_callback(
+      "culvert_connection_memory_budget_bytes",
+      "Memory that one connection may hold at most: the window of its stream (unstable).",
+      [connection_budget] { return static_cast<int64_t>(connection_budget); });
+}
 
 void register_process_metrics(Registry& registry) {
   registry.add_callback("process_open_fds", "Number of open file descriptors", open_fds);

@@ -27,6 +27,12 @@ void Registry::add_callback(std::string name, std::string help, std::function<in
   spec.name = std::move(name);
   spec.help = std::move(help);
   spec.type = Type::kGauge;
+  add_callback(std::move(spec),
+               [read = std::move(read)] { return std::vector<Sample>{{.gauge = read()}}; });
+}
+
+void Registry::add_callback(FamilySpec spec, std::function<std::vector<Sample>()> read) {
+  CULVERT_CHECK(spec.type != Type::kHistogram);
   callbacks_[add(std::move(spec)).index] = std::move(read);
 }
 
@@ -64,7 +70,7 @@ std::vector<Registry::FamilySamples> Registry::collect() const {
   for (size_t i = 0; i < families_.size(); ++i) {
     FamilySamples family{.spec = &families_[i], .callback = static_cast<bool>(callbacks_[i])};
     if (family.callback) {
-      family.samples.push_back({.gauge = callbacks_[i]()});
+      family.samples = callbacks_[i]();
     } else {
       family.samples = sum_shards(i);
       if (family.samples.empty() && families_[i].labels.empty()) {

@@ -42,14 +42,6 @@ class Registry {
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
-  FamilyId add(FamilySpec spec);
-  // A label-less gauge read when scraped, on the scraping thread; its help is printed as given.
-  void add_callback(std::string name, std::string help, std::function<int64_t()> read);
-  // The shard of one thread; owned by the registry. After the last add().
-  Shard& make_shard();
-
-  [[nodiscard]] const std::vector<FamilySpec>& families() const { return families_; }
-
   struct Sample {
     Labels labels = {};
     int64_t gauge = 0;
@@ -57,6 +49,17 @@ class Registry {
     double sum = 0;                      // histogram
     std::vector<uint64_t> buckets = {};  // histogram: per bucket, the last one +Inf
   };
+
+  FamilyId add(FamilySpec spec);
+  // A label-less gauge read when scraped, on the scraping thread; its help is printed as given.
+  void add_callback(std::string name, std::string help, std::function<int64_t()> read);
+  // The same for any family of gauges or counters, with labels: `read` gives its samples.
+  void add_callback(FamilySpec spec, std::function<std::vector<Sample>()> read);
+  // The shard of one thread; owned by the registry. After the last add().
+  Shard& make_shard();
+
+  [[nodiscard]] const std::vector<FamilySpec>& families() const { return families_; }
+
   struct FamilySamples {
     const FamilySpec* spec = nullptr;
     bool callback = false;
@@ -69,7 +72,7 @@ class Registry {
   [[nodiscard]] std::vector<Sample> sum_shards(size_t family) const;
 
   std::vector<FamilySpec> families_;
-  std::vector<std::function<int64_t()>> callbacks_;  // by family; empty for counted ones
+  std::vector<std::function<std::vector<Sample>()>> callbacks_;  // by family; empty: it is counted
   std::vector<std::unique_ptr<Shard>> shards_;
 };
 

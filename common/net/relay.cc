@@ -1,5 +1,6 @@
 #include "common/net/relay.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 
@@ -8,6 +9,8 @@ namespace {
 
 // One direction's share of a turn: then other connections have theirs.
 constexpr int kChunksPerTurn = 8;
+// Read at a time while memory is short.
+constexpr size_t kSmallChunk = 16 * 1024;
 
 }  // namespace
 
@@ -16,11 +19,12 @@ bool is_disconnect(int errno_value) {
 }
 
 Relay::Relay(Socket& client, Socket& server, MutableBytes scratch, PipePool& pipes,
-             Meter& to_server, Meter& to_client)
+             MemoryAccount& memory, Meter& to_server, Meter& to_client)
     : scratch_(scratch),
       pipes_(pipes),
-      to_server_{.from = client, .to = server, .meter = to_server},
-      to_client_{.from = server, .to = client, .meter = to_client},
+      memory_(memory),
+      to_server_{.from = client, .to = server, .meter = to_server, .held = HeldBytes(memory)},
+      to_client_{.from = server, .to = client, .meter = to_client, .held = HeldBytes(memory)},
       done_(client.reactor()) {}
 
 Relay::~Relay() {
@@ -69,16 +73,21 @@ bool Relay::move(Direction& direction) {
       direction.meter.add(before - direction.pending.size());
     }
     direction.pending.shrink();
+    if (direction.pending.empty()) direction.held.release();
   }
+  const MutableBytes scratch = memory_.has_room(scratch_.size())
+                                   ? scratch_
+                                   : scratch_.first(std::min(kSmallChunk, scratch_.size()));
   for (int chunk = 0; direction.pending.empty() && !direction.read_ended && !direction.write_failed;
        ++chunk) {
-    if (direction.moved >= kSpliceAfter) return splice(direction);
+    const bool large = direction.moved >= kSpliceAfter && memory_.has_room(Pipe::kCapacity);
+    if (direction.pipe != nullptr || large) return splice(direction);
     if (!direction.from.readable()) return false;
     if (chunk == kChunksPerTurn) return true;
-    const IoResult got = direction.from.recv(scratch_);
+    const IoResult got = direction.from.recv(scratch);
     if (got.status == IoResult::Status::kWouldBlock) continue;
     if (got.done())
-      write(direction, scratch_.first(got.bytes));
+      write(direction, scratch.first(got.bytes));
     else
       take_end(direction, got);
   }
@@ -97,7 +106,10 @@ bool Relay::splice(Direction& direction) {
   bool more = false;
   for (int chunk = 0; !direction.write_failed; ++chunk) {
     if (pipe->held() > 0) {
-      if (!direction.to.writable()) return false;
+      if (!direction.to.writable()) {
+        hold(direction, pipe->held());
+        return false;
+      }
       const IoResult sent = direction.to.send(*pipe);
       if (sent.status == IoResult::Status::kError) lost(direction, sent.error);
       direction.meter.add(sent.bytes);
@@ -110,6 +122,7 @@ bool Relay::splice(Direction& direction) {
     take_end(direction, got);
   }
   pipes_.give(std::move(pipe));
+  direction.held.release();
   if (direction.read_ended || direction.write_failed) finish(direction);
   return more;
 }
@@ -133,6 +146,19 @@ void Relay::write(Direction& direction, Bytes bytes) {
   direction.meter.add(sent.bytes);
   direction.moved += bytes.size();
   direction.pending.append(bytes.subspan(sent.bytes));
+  hold(direction, direction.pending.capacity());
+}
+
+// What waits because `direction.to` does not take it. Both ends are over if that may not be.
+void Relay::hold(Direction& direction, size_t bytes) {
+  auto held = direction.held.resize(bytes);
+  if (held) return;
+  error_ = held.error();
+  for (Direction* each : {&to_server_, &to_client_}) {
+    each->to.abort();
+    each->pending.clear();
+    each->read_ended = each->write_failed = each->done = true;
+  }
 }
 
 void Relay::finish(Direction& direction) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/base/bytes.h"
+#include "common/base/memory_account.h"
 #include "common/base/result.h"
 #include "common/net/event.h"
 #include "common/net/pipe.h"
@@ -48,15 +49,16 @@ bool is_disconnect(int errno_value);
 // A state machine, not coroutines per direction: per chunk one recv into the worker's scratch
 // buffer and one send; only what a socket could not take is kept, and that stops reading from the
 // other. A direction that has carried kSpliceAfter goes on through a pipe, without copies
-// (splice(2)).
+// (splice(2)). What is kept, in a pipe too, is in an account: where that has no room only a little is
+// read at a time, and where it refuses both sides are reset (culvert::Errc::kMemory).
 class Relay final : public Abandonable, private Socket::Observer, private TurnHook {
  public:
   static constexpr uint64_t kSpliceAfter = 1024 * 1024;
 
   // `scratch` and `pipes`: the worker's, used only within one call. References must outlive the
   // relay.
-  Relay(Socket& client, Socket& server, MutableBytes scratch, PipePool& pipes, Meter& to_server,
-        Meter& to_client);
+  Relay(Socket& client, Socket& server, MutableBytes scratch, PipePool& pipes,
+        MemoryAccount& memory, Meter& to_server, Meter& to_client);
   ~Relay();
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
@@ -72,6 +74,7 @@ class Relay final : public Abandonable, private Socket::Observer, private TurnHo
     Meter& meter;
     ByteQueue pending;           // read, not yet taken by `to`
     std::unique_ptr<Pipe> pipe;  // likewise
+    HeldBytes held;              // for what waits in either
     uint64_t moved = 0;
     bool read_ended = false;  // FIN or reset seen on `from`
     bool reset = false;       // it was a reset
@@ -86,10 +89,12 @@ class Relay final : public Abandonable, private Socket::Observer, private TurnHo
   void take_end(Direction& direction, const IoResult& result);
   void lost(Direction& direction, int error);
   void write(Direction& direction, Bytes bytes);
+  void hold(Direction& direction, size_t bytes);
   void finish(Direction& direction);
 
   MutableBytes scratch_;
   PipePool& pipes_;
+  const MemoryAccount& memory_;
   Direction to_server_, to_client_;
   bool abandoned_ = false;
   Event done_;

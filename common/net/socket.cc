@@ -16,7 +16,17 @@ namespace {
 
 constexpr uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
 
+// Sends the reset at once and keeps the descriptor for its owner to close.
+void disconnect(const Fd& fd) {
+  sockaddr unspecified{};
+  unspecified.sa_family = AF_UNSPEC;
+  const int failed = ::connect(fd.get(), &unspecified, sizeof unspecified);
+  static_cast<void>(failed);  // it was not connected any more
+}
+
 }  // namespace
+
+void close_with_reset(const Fd socket) { disconnect(socket); }
 
 size_t total(std::span<const iovec> parts) {
   return std::accumulate(parts.begin(), parts.end(), size_t{0},
@@ -128,11 +138,7 @@ void Socket::finish_output() {
 }
 
 void Socket::abort() {
-  // Disconnecting sends the reset at once and keeps the descriptor for its owner to close.
-  sockaddr unspecified{};
-  unspecified.sa_family = AF_UNSPEC;
-  const int failed = ::connect(fd_.get(), &unspecified, sizeof unspecified);
-  static_cast<void>(failed);  // it was not connected any more
+  disconnect(fd_);
   output_finished_ = true;
   input_closed_ = readable_ = writable_ = true;
   changed_.wake_all();

@@ -26,6 +26,9 @@ struct IoResult {
 // Bytes of all parts together.
 [[nodiscard]] size_t total(std::span<const iovec> parts);
 
+// Closes an accepted socket with a reset: nobody serves it.
+void close_with_reset(Fd socket);
+
 // A connected TCP socket, registered once with the reactor (edge-triggered), used in one of two
 // ways: by coroutines (ByteStream), or by a state machine that moves bytes (an Observer with
 // recv/send), never both at a time. Closes on destruction; if input was left unread the kernel

@@ -35,7 +35,7 @@ struct Stream final : TunnelStream {
 };
 
 struct Side final : TunnelHandler {
-  Side(Role role, const TunnelSettings& settings) : session(role, settings, *this) {}
+  Side(Role role, const TunnelSettings& settings) : session(role, settings, memory, *this) {}
   bool on_stream(StreamId id) override {
     if (id % 16 == 15) return false;
     session.accept(id, make(id));
@@ -70,6 +70,7 @@ struct Side final : TunnelHandler {
   std::map<StreamId, std::unique_ptr<Stream>> streams;
   std::vector<uint8_t> sent;
   tls::RecordBatch batch;
+  MemoryAccount memory{"the process", uint64_t{1} << 20};
   TunnelSession session;
 };
 

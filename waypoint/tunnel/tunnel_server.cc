@@ -115,13 +115,17 @@ net::Task<> TunnelServer::serve_tunnel(net::Fd accepted, net::SocketAddress clie
     kLog.warn("tunnel from {} refused: there is no certificate yet", client.to_string());
     co_return;
   }
+  if (const MemoryAccount* full = worker.memory.full()) {
+    kLog.warn("tunnel from {} refused: {}", client.to_string(), full->used_up().message());
+    co_return net::close_with_reset(std::move(accepted));
+  }
   auto socket = std::make_unique<net::Socket>(worker.reactor, std::move(accepted));
   hbone::ServerOptions options;
   if (worker.model != nullptr) {
     options.settings.max_concurrent_streams = worker.model->options().limits.max_tunnel_streams;
   }
   hbone::Server server(
-      worker.reactor, options, worker.buffers,
+      worker.reactor, options, worker.buffers, worker.memory,
       [this, client](std::unique_ptr<hbone::Stream> stream, const tls::Peer& peer) {
         return serve_stream(client, std::move(stream), peer);
       });
@@ -138,7 +142,8 @@ net::Task<> TunnelServer::serve_stream(net::SocketAddress client,
   const auto head = co_await stream->head(Clock::now() + kHeadTimeout);
   if (!head) co_return;
   const ModelPtr model = services_.worker.model;
-  const auto tunnel = admit(model, client, **head, peer);
+  const auto tunnel = services_.worker.memory.full() == nullptr ? admit(model, client, **head, peer)
+                                                                : Refusal{503, "overload"};
   if (!tunnel) {
     const Refusal& refusal = tunnel.error();
     answer(*stream, refusal.status);

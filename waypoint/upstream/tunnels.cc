@@ -45,7 +45,7 @@ std::string describe(const Endpoint& endpoint) {
 Tunnels::Tunnels(Worker& worker)
     : worker_(worker),
       sockets_({}, nullptr, nullptr),
-      pool_(worker.reactor, pool_options(), worker.buffers,
+      pool_(worker.reactor, pool_options(), worker.buffers, worker.memory,
             [this](hbone::TunnelKey key) { return dial(std::move(key)); }) {}
 
 net::Task<Result<Tunnels::Link>> Tunnels::connect(const Endpoint& endpoint, Time deadline) {

@@ -29,7 +29,7 @@ class Relayed {
     server = std::move(server_end);
     near_ = std::make_unique<Socket>(reactor_, std::move(near_end));
     far_ = std::make_unique<Socket>(reactor_, std::move(far_end));
-    relay_ = std::make_unique<Relay>(*near_, *far_, scratch_, pipes_, up_, down_);
+    relay_ = std::make_unique<Relay>(*near_, *far_, scratch_, pipes_, memory_, up_, down_);
     scope_.spawn(copy(*relay_));
   }
   // Carries all of `bytes` from one application's socket to the other's.
@@ -56,6 +56,7 @@ class Relayed {
   std::vector<uint8_t> scratch_ = std::vector<uint8_t>(256 << 10);
   std::vector<uint8_t> input_ = std::vector<uint8_t>(256 << 10);
   PipePool pipes_;
+  MemoryAccount memory_{"the process", uint64_t{1} << 30};
   Uncounted up_, down_;
   std::unique_ptr<Socket> near_, far_;
   std::unique_ptr<Relay> relay_;

@@ -58,7 +58,10 @@ TEST(ConfigJson, IsWhatIstiosZtunnelDumps) {
     std::ranges::sort((*each)["illegalPorts"].get_ref<json::array_t&>());
   }
   EXPECT_EQ(actual["localCaDir"], nullptr);  // ours in addition
-  actual.erase("localCaDir");
+  EXPECT_EQ(actual["memoryBudget"], 16 << 20);
+  EXPECT_EQ(actual["workloadMemoryBudget"], 8 << 20);
+  for (const char* ours : {"localCaDir", "memoryBudget", "workloadMemoryBudget"})
+    actual.erase(ours);
   EXPECT_EQ(actual, expected);
 }
 

@@ -106,6 +106,8 @@ TEST(Config, VariablesSetWhatTheyName) {
                                    {"HTTP2_STREAM_WINDOW_SIZE", "65536"},
                                    {"HTTP2_CONNECTION_WINDOW_SIZE", "131072"},
                                    {"HTTP2_FRAME_SIZE", "16384"},
+                                   {"CULVERT_MEMORY_BUDGET", "64Mi"},
+                                   {"CULVERT_WORKLOAD_MEMORY_BUDGET", "5242880"},
                                    {"POOL_MAX_STREAMS_PER_CONNECTION", "1"},
                                    {"POOL_UNUSED_RELEASE_TIMEOUT", "1h30m"},
                                    {"SECRET_TTL", "1h"},
@@ -136,6 +138,8 @@ TEST(Config, VariablesSetWhatTheyName) {
   EXPECT_EQ(config.http2.stream_window, 65536U);
   EXPECT_EQ(config.http2.connection_window, 131072U);
   EXPECT_EQ(config.http2.frame_size, 16384U);
+  EXPECT_EQ(config.memory.budget, 64U << 20);
+  EXPECT_EQ(config.memory.workload_budget, 5U << 20);
   EXPECT_EQ(config.pool.max_streams_per_connection, 1);
   EXPECT_EQ(config.pool.unused_release_timeout, 90min);
   EXPECT_EQ(config.ca.secret_ttl, 1h);
@@ -147,6 +151,16 @@ TEST(Config, VariablesSetWhatTheyName) {
   EXPECT_EQ(config.logging.format, log::Format::kJson);
   EXPECT_EQ(config.logging.filter, "hickory_server::server=off,ztunnel::proxy=debug,warn");
   EXPECT_EQ(config.xds.instance_ip, "10.0.0.1");
+}
+
+TEST(Config, AWorkloadMayHoldHalfOfWhatTheProcessMay) {
+  Surroundings around;
+  around.memory = {.limit = 512U << 20, .limited = true};
+  EXPECT_EQ(config_of({}, around).memory.budget, 256U << 20);
+  EXPECT_EQ(config_of({}, around).memory.workload_budget, 128U << 20);
+  const auto small = config_of({{"CULVERT_MEMORY_BUDGET", "1Mi"}}, around);
+  EXPECT_EQ(small.memory.budget, 1U << 20);
+  EXPECT_EQ(small.memory.workload_budget, 1U << 20);
 }
 
 TEST(Config, TypedVariablesRefuseMalformedValues) {
@@ -168,6 +182,10 @@ TEST(Config, TypedVariablesRefuseMalformedValues) {
                                                      {"HTTP2_CONNECTION_WINDOW_SIZE", "4294967296"},
                                                      {"HTTP2_FRAME_SIZE", "16383"},
                                                      {"HTTP2_FRAME_SIZE", "16777216"},
+                                                     {"CULVERT_MEMORY_BUDGET", "1048575"},
+                                                     {"CULVERT_MEMORY_BUDGET", "64MB"},
+                                                     {"CULVERT_MEMORY_BUDGET", ""},
+                                                     {"CULVERT_WORKLOAD_MEMORY_BUDGET", "0"},
                                                      {"POOL_MAX_STREAMS_PER_CONNECTION", "65536"},
                                                      {"POOL_MAX_STREAMS_PER_CONNECTION", "0"},
                                                      {"POOL_UNUSED_RELEASE_TIMEOUT", "5 minutes"},

@@ -1,5 +1,7 @@
 #include "common/config/env.h"
 
+#include "common/config/memory_budget.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -77,6 +79,30 @@ TEST(ParseCpuQuantity, RoundsUp) {
     ASSERT_FALSE(parse_cpu_quantity(bad)) << bad;
     EXPECT_EQ(parse_cpu_quantity(bad).error().message(), "must be a positive CPU quantity");
   }
+}
+
+TEST(ParseBytes, TakesBinaryUnits) {
+  const std::pair<const char*, uint64_t> cases[] = {
+      {"0", 0}, {"1048576", 1U << 20}, {"3Ki", 3072}, {"64Mi", 64U << 20}, {"2Gi", 2ULL << 30}};
+  for (const auto& [text, expected] : cases) EXPECT_EQ(*parse_bytes(text), expected) << text;
+  for (const char* bad : {"", "Mi", "1M", "1.5Gi", "-1", "1 Mi", "1MiMi", "17179869184Gi", "max"}) {
+    ASSERT_FALSE(parse_bytes(bad)) << bad;
+    EXPECT_EQ(parse_bytes(bad).error().message(),
+              "must be a number of bytes, or one with Ki, Mi or Gi behind it");
+  }
+}
+
+TEST(MemoryBudget, IsAShareOfWhatThereIs) {
+  const Env none;
+  EnvReader reader(none);
+  EXPECT_EQ(process_memory_budget(reader, {.limit = 1U << 30, .limited = true}), 512U << 20);
+  EXPECT_EQ(process_memory_budget(reader, {.limit = 1U << 30, .limited = false}), 256U << 20);
+  EXPECT_EQ(process_memory_budget(reader, {.limit = 20U << 20, .limited = true}), 16U << 20);
+  EXPECT_TRUE(reader.errors().empty());
+  const Env given{{"CULVERT_MEMORY_BUDGET", "2Mi"}};
+  EnvReader other(given);
+  EXPECT_EQ(process_memory_budget(other, {.limit = 1U << 30}), 2U << 20);
+  EXPECT_TRUE(other.errors().empty());
 }
 
 TEST(EnvReader, ReadsOrFallsBack) {

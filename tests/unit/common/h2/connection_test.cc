@@ -23,7 +23,7 @@ struct Sender final : TunnelStream {
   void on_head(Head, bool) override { connection->respond(*this, kOk, false); }
   void on_data(std::span<const iovec>) override {}
   void on_end() override {}
-  void on_closed(ErrorCode) override {}
+  void on_closed(ErrorCode code) override { closed = code; }
   Produced produce(std::span<const iovec> to) override {
     size_t given = 0;
     for (const iovec& part : to) {
@@ -36,6 +36,7 @@ struct Sender final : TunnelStream {
   }
   Connection* connection = nullptr;
   size_t left = 0;
+  std::optional<ErrorCode> closed;
 };
 
 class ConnectionTest : public testing::Test, public ConnectionHandler, public tls::PlaintextSink {
@@ -50,8 +51,9 @@ class ConnectionTest : public testing::Test, public ConnectionHandler, public tl
     scope.spawn(handshake(*client_, *tls_));
     scope.spawn(handshake(*socket, *engine));
     test::run_until(reactor_, [&] { return scope.empty(); });
-    connection_ = std::make_unique<Connection>(Role::kServer, std::move(socket), std::move(engine),
-                                               TunnelSettings{}, Keepalive{}, buffers_, *this);
+    connection_ =
+        std::make_unique<Connection>(Role::kServer, std::move(socket), std::move(engine),
+                                     TunnelSettings{}, Keepalive{}, buffers_, memory_, *this);
     connection_->start();
   }
   ~ConnectionTest() override { connection_.reset(); }
@@ -78,6 +80,14 @@ class ConnectionTest : public testing::Test, public ConnectionHandler, public tl
     return {};
   }
 
+  // A stream that sends more than the kernel takes while the client does not read.
+  void send_bulk() {
+    const int small = 1 << 18;
+    ::setsockopt(client_->fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    to_send_ = 24U << 20;
+    send(kClientPreface + frame(kSettings, 0, 0, be(4, 2) + be(0x7fffffff, 4)) +
+         frame(kWindow, 0, 0, be(0x3fffffff, 4)) + frame(kHeaders, 4, 1, kConnectBlock));
+  }
   // Into the socket at once, so that the connection sees it in its next turn.
   void send(std::string_view text) {
     ByteQueue out;
@@ -113,6 +123,7 @@ class ConnectionTest : public testing::Test, public ConnectionHandler, public tl
   test::TestCa ca_;
   tls::Context context_{tls::Options{}};
   Buffers buffers_;
+  MemoryAccount memory_{"workload demo/server", uint64_t{1} << 20};
   size_t to_send_ = 0;  // by the next stream
   std::vector<std::unique_ptr<Sender>> senders_;
   std::unique_ptr<net::Socket> client_;
@@ -188,19 +199,49 @@ TEST_F(ConnectionTest, DrainWithoutStreamsEndsOnceTheClientHasReadTheNotice) {
 }
 
 TEST_F(ConnectionTest, AfterABurstItHoldsNextToNoMemory) {
-  const int small = 1 << 18;
-  ::setsockopt(client_->fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-  to_send_ = 24U << 20;
-  send(kClientPreface + frame(kSettings, 0, 0, be(4, 2) + be(0x7fffffff, 4)) +
-       frame(kWindow, 0, 0, be(0x3fffffff, 4)) + frame(kHeaders, 4, 1, kConnectBlock));
+  send_bulk();
   constexpr size_t kIdle = TunnelSession::kIdleBytes;
-  test::run_until(reactor_, [&] { return streams_ == 1 && connection_->held_bytes() > kIdle; });
+  test::run_until(reactor_, [&] { return streams_ == 1 && memory_.held() > 0; });
+  EXPECT_GE(connection_->held_bytes(), memory_.held());
   EXPECT_GT(senders_[0]->left, 0U);
   test::run_until(reactor_, [&] {
     for (int i = 0; i < 16; ++i) EXPECT_TRUE(receive());
     return senders_[0]->left == 0 && connection_->held_bytes() <= kIdle;
   });
   EXPECT_FALSE(closed_);
+  EXPECT_EQ(memory_.held(), 0U);
+}
+
+TEST_F(ConnectionTest, WhileMemoryIsShortItHoldsALittleOnly) {
+  HeldBytes others(memory_);
+  ASSERT_TRUE(others.resize((1U << 20) / 8 * 7));
+  send_bulk();
+  test::run_until(reactor_, [&] { return memory_.held() > others.bytes(); });
+  for (int i = 0; i < 50; ++i) reactor_.turn(1ms);
+  EXPECT_FALSE(closed_);
+  EXPECT_LE(memory_.held() - others.bytes(), MemoryAccount::kLittle);
+  test::run_until(reactor_, [&] {
+    for (int i = 0; i < 16; ++i) EXPECT_TRUE(receive());
+    return senders_[0]->left == 0 && memory_.held() == others.bytes();
+  });
+  EXPECT_FALSE(closed_);
+}
+
+// Nobody else is to pay for a peer that does not read.
+TEST_F(ConnectionTest, WhereTheBudgetRefusesItIsReset) {
+  ASSERT_EQ(memory_.try_take(1U << 20, 1), nullptr);
+  send_bulk();
+  test::run_until(reactor_, [&] { return closed_.has_value(); });
+  EXPECT_EQ(closed_->find("memory budget of workload demo/server is used up"), 0U) << *closed_;
+  ASSERT_NE(connection_->refusal(), nullptr);
+  EXPECT_EQ(senders_[0]->closed, ErrorCode::kEnhanceYourCalm);
+  EXPECT_LE(connection_->held_bytes(), TunnelSession::kIdleBytes);
+  EXPECT_EQ(memory_.held(), 1U << 20);
+  uint8_t byte = 0;
+  ssize_t n = 1;
+  while (n > 0) n = ::recv(client_->fd(), &byte, 1, 0);
+  EXPECT_EQ(errno, ECONNRESET);
+  memory_.give_back(1U << 20);
 }
 
 }  // namespace

@@ -100,7 +100,8 @@ struct TestTunnel final : TunnelStream {
 };
 
 struct TunnelSide final : TunnelHandler {
-  explicit TunnelSide(Role role, const TunnelSettings& settings) : session(role, settings, *this) {}
+  explicit TunnelSide(Role role, const TunnelSettings& settings)
+      : session(role, settings, memory, *this) {}
 
   bool on_stream(StreamId id) override {
     EXPECT_FALSE(streams.contains(id));
@@ -171,6 +172,7 @@ struct TunnelSide final : TunnelHandler {
 
   std::map<StreamId, std::unique_ptr<TestTunnel>> streams;  // outlive the session's use of them
   tls::RecordBatch batch;
+  MemoryAccount memory{"the process", uint64_t{1} << 20};
   TunnelSession session;
   std::vector<std::pair<ErrorCode, StreamId>> goaways;
   std::function<void(TestTunnel&)> on_accepted;

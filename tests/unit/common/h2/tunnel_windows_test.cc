@@ -320,6 +320,31 @@ TEST_F(Grows, AStreamsWindowGrowsUpToItsLimitAsARoundTripCarriesMore) {
   EXPECT_LE(most, 1U << 20);
 }
 
+TEST_F(Grows, NoWindowGrowsWhileMemoryIsTight) {
+  HeldBytes held(server.memory);
+  ASSERT_TRUE(held.resize(server.memory.budget() / 2 + 1));
+  TestTunnel& stream = fresh(1);
+  send(stream, 64 << 20, 2 << 20);
+  EXPECT_EQ(most, 64U << 10);
+  held.release();
+  send(stream, 64 << 20, 2 << 20);
+  EXPECT_GE(most, 1U << 19);
+}
+
+// What is not given back makes it smaller, until it is what was announced.
+TEST_F(Grows, AWindowThatHasGrownShrinksWhileMemoryIsTight) {
+  TestTunnel& stream = fresh(1);
+  send(stream, 64 << 20, 2 << 20);
+  ASSERT_GE(most, 1U << 19);
+  HeldBytes held(server.memory);
+  ASSERT_TRUE(held.resize(server.memory.budget() / 2 + 1));
+  send(stream, 8 << 20, 2 << 20);
+  most = 0;
+  send(stream, 8 << 20, 2 << 20);
+  EXPECT_EQ(most, 64U << 10);
+  EXPECT_GT(stream.input.size(), 8U << 20);
+}
+
 TEST_F(Grows, AWindowThatIsNotUsedUpStaysAsItIs) {
   TestTunnel& stream = fresh(1);
   send(stream, 8 << 20, 4096);  // a round trip carries little

@@ -48,7 +48,7 @@ class TunnelTest : public testing::Test {
 
   Pool& pool() {
     if (!pool_)
-      pool_.emplace(reactor_, options_, buffers_,
+      pool_.emplace(reactor_, options_, buffers_, memory_,
                     [this](TunnelKey key) { return dial(std::move(key)); });
     return *pool_;
   }
@@ -58,7 +58,7 @@ class TunnelTest : public testing::Test {
     if (dial_error_) co_return system_error(*dial_error_, "io error");
     auto [near, far] = test::tcp_pair();
     auto& server = servers_.emplace_back(
-        std::make_unique<Server>(reactor_, server_options_, buffers_,
+        std::make_unique<Server>(reactor_, server_options_, buffers_, server_memory_,
                                  [this](std::unique_ptr<Stream> stream, const tls::Peer& peer) {
                                    ++streams_served_;
                                    return serve_(std::move(stream), peer);
@@ -131,6 +131,8 @@ class TunnelTest : public testing::Test {
   test::TestCa ca_;
   tls::Context context_{tls::Options{}};
   h2::Buffers buffers_;
+  MemoryAccount memory_{"the process", uint64_t{1} << 30};
+  MemoryAccount server_memory_{"the server", uint64_t{1} << 30};
   PoolOptions options_;
   ServerOptions server_options_;
   Server::Serve serve_ = echo;

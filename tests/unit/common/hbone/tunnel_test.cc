@@ -202,16 +202,86 @@ TEST_F(RelayOverTunnel, AStreamThatIsReadHoldsNoMemory) {
   stream->attach(nullptr);
 }
 
+// Neither the peer nor the budget waits for an application that does not read.
+TEST_F(RelayOverTunnel, WhereTheBudgetRefusesTheApplicationAndTheStreamAreReset) {
+  HeldBytes others(server_memory_);
+  ASSERT_TRUE(others.resize(server_memory_.budget() / 8 * 7));
+  StreamIo io(connect());
+  const std::string much(32 << 20, 'x');
+  const auto written = run(reactor_, io.write(as_bytes(much)));
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().message(), "connection lost: ENHANCE_YOUR_CALM");
+  wait([&] { return outcome_.has_value(); });
+  EXPECT_EQ(outcome_->error.code, make_error_code(culvert::Errc::kMemory));
+  EXPECT_EQ(outcome_->error.message().find("memory budget of the server is used up"), 0U);
+  std::vector<uint8_t> buffer(1 << 16);
+  Result<size_t> got = size_t{1};
+  while (got && *got > 0) got = run(reactor_, app_->read(buffer));
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code.value(), ECONNRESET);
+  EXPECT_EQ(server_memory_.held(), others.bytes());
+  EXPECT_EQ(server_memory_.refusals(), 1U);
+  // The tunnel is as good as before.
+  serve_ = echo;
+  EXPECT_NE(connect(), nullptr);
+  EXPECT_EQ(dials_, 1);
+}
+
+TEST_F(RelayOverTunnel, WhoFlowsNeedsNoBudget) {
+  ASSERT_EQ(server_memory_.try_take(server_memory_.budget(), 1), nullptr);
+  StreamIo io(connect());
+  const std::string text(20'000, 'x');
+  std::vector<uint8_t> buffer(1 << 16);
+  for (int round = 0; round < 100; ++round) {
+    ASSERT_TRUE(run(reactor_, io.write(as_bytes(text))));
+    for (size_t got = 0; got < text.size();) {
+      const auto part = run(reactor_, app_->read(buffer));
+      ASSERT_TRUE(part);
+      got += *part;
+    }
+    ASSERT_TRUE(run(reactor_, app_->write(as_bytes(text))));
+    for (size_t got = 0; got < text.size();) {
+      const auto part = run(reactor_, io.read(buffer));
+      ASSERT_TRUE(part);
+      got += *part;
+    }
+  }
+  EXPECT_EQ(server_memory_.refusals(), 0U);
+  server_memory_.give_back(server_memory_.budget());
+}
+
+// Whoever reads, however slowly, holds his window and keeps his connection.
+TEST_F(RelayOverTunnel, WhatTheApplicationDoesNotTakeIsChargedUntilItDoes) {
+  StreamIo io(connect());
+  const std::string much(32 << 20, 'x');
+  const auto write = [](StreamIo& to, const std::string& text) -> net::Task<> {
+    EXPECT_TRUE(co_await to.write(as_bytes(text)));
+  };
+  net::Scope scope(reactor_);
+  scope.spawn(write(io, much));
+  wait([&] { return server_memory_.held() > 0; });
+  std::vector<uint8_t> buffer(1 << 16);
+  size_t got = 0;
+  while (got < much.size()) {
+    const auto part = run(reactor_, app_->read(buffer));
+    ASSERT_TRUE(part);
+    got += *part;
+  }
+  EXPECT_EQ(server_memory_.held(), 0U);
+  EXPECT_EQ(memory_.held(), 0U);
+}
+
 class ServerTest : public TunnelTest {
  protected:
   // A TCP connection to a server of ours that stays plain until the test does something with it.
   std::unique_ptr<net::Socket> plain() {
     auto [near, far] = test::tcp_pair();
-    auto& server = servers_.emplace_back(std::make_unique<Server>(
-        reactor_, server_options_, buffers_, [this](std::unique_ptr<Stream> s, const tls::Peer& p) {
-          ++streams_served_;
-          return serve_(std::move(s), p);
-        }));
+    auto& server = servers_.emplace_back(
+        std::make_unique<Server>(reactor_, server_options_, buffers_, server_memory_,
+                                 [this](std::unique_ptr<Stream> s, const tls::Peer& p) {
+                                   ++streams_served_;
+                                   return serve_(std::move(s), p);
+                                 }));
     tasks_.spawn(run_server(*server, std::make_unique<net::Socket>(reactor_, std::move(far))));
     return std::make_unique<net::Socket>(reactor_, std::move(near));
   }

@@ -42,6 +42,21 @@ TEST(Registry, SumsEqualLabelSetsOverShards) {
   EXPECT_EQ(families[0].samples[1].count, 1U);
 }
 
+TEST(Registry, ACallbackGivesTheSamplesThereAreNow) {
+  Registry registry;
+  std::vector<Registry::Sample> now;
+  registry.add_callback(counter_spec("shed", {"what"}), [&now] { return now; });
+  EXPECT_TRUE(registry.collect().empty());
+  const std::vector<std::string> names{"what"};
+  const std::vector<std::string_view> values{"stream"};
+  now.push_back({.labels = Labels::make(names, values), .count = 3});
+  const auto families = registry.collect();
+  ASSERT_EQ(families.size(), 1U);
+  ASSERT_EQ(families[0].samples.size(), 1U);
+  EXPECT_EQ(families[0].samples[0].labels.text(), "what=\"stream\"");
+  EXPECT_EQ(families[0].samples[0].count, 3U);
+}
+
 TEST(Registry, GaugesOfSeveralThreadsAddUp) {
   Registry registry;
   FamilySpec spec = counter_spec("open");

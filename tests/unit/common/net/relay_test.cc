@@ -31,7 +31,7 @@ class RelayTest : public testing::Test {
     client_side = std::make_unique<Socket>(reactor, std::move(b));
     server_side = std::make_unique<Socket>(reactor, std::move(c));
     server = std::make_unique<Socket>(reactor, std::move(d));
-    relay.emplace(*client_side, *server_side, scratch, pipes, up, down);
+    relay.emplace(*client_side, *server_side, scratch, pipes, memory, up, down);
     scope.spawn(keep());
   }
   Task<> keep() { outcome = co_await relay->run(); }
@@ -60,6 +60,7 @@ class RelayTest : public testing::Test {
 
   std::vector<uint8_t> scratch = std::vector<uint8_t>(4096);
   PipePool pipes;
+  MemoryAccount memory{"workload demo/client", uint64_t{16} << 20};
   Count up, down;
   std::unique_ptr<Socket> client, client_side, server_side, server;
   std::optional<Relay> relay;
@@ -93,6 +94,82 @@ TEST_F(RelayTest, ASlowReaderStopsTheWriterAndEverythingArrives) {
   for (int i = 0; i < 50; ++i) reactor.turn(1ms);
   EXPECT_FALSE(written);
   EXPECT_EQ(read_all(*server).size(), data.size());
+}
+
+TEST_F(RelayTest, WhatWaitsIsChargedUntilItIsTaken) {
+  const std::string data = pattern(30 << 20);
+  scope.spawn(send_all(*client, data));
+  size_t most = 0;
+  for (int i = 0; i < 100; ++i) {
+    reactor.turn(1ms);
+    most = std::max<size_t>(most, memory.held());
+  }
+  EXPECT_GT(most, 0U);
+  EXPECT_EQ(memory.held(), most);  // it stands
+  EXPECT_TRUE(read_all(*server) == data);
+  EXPECT_EQ(memory.held(), 0U);
+  EXPECT_FALSE(outcome);
+}
+
+// A budget that a pipe would fill: bytes are copied, and nobody is reset.
+TEST_F(RelayTest, ABudgetSmallerThanAPipeIsEnoughForASlowReader) {
+  HeldBytes others(memory);
+  ASSERT_TRUE(others.resize(memory.budget() / 4 * 3 - Pipe::kCapacity + 1));
+  const std::string data = pattern(30 << 20);
+  scope.spawn(send_all(*client, data));
+  run_until(reactor, [&] { return memory.held() > others.bytes(); });
+  EXPECT_LE(memory.held(), others.bytes() + 2 * scratch.size());
+  EXPECT_TRUE(read_all(*server) == data);
+  EXPECT_EQ(memory.refusals(), 0U);
+}
+
+// A pipe holds up to a MiB; while memory is short bytes are copied, a little at a time.
+TEST_F(RelayTest, WhileMemoryIsShortOnlyALittleWaits) {
+  HeldBytes others(memory);
+  ASSERT_TRUE(others.resize(memory.budget() / 8 * 7));
+  const std::string data = pattern(30 << 20);
+  scope.spawn(send_all(*client, data));
+  run_until(reactor, [&] { return memory.held() > others.bytes(); });
+  EXPECT_LE(memory.held() - others.bytes(), 16U << 10);
+  EXPECT_TRUE(read_all(*server) == data);
+  EXPECT_EQ(memory.held(), others.bytes());
+}
+
+TEST_F(RelayTest, WhoFlowsNeedsNoBudget) {
+  ASSERT_EQ(memory.try_take(memory.budget(), 1), nullptr);
+  const std::string text = pattern(50'000);
+  std::vector<uint8_t> buffer(1 << 16);
+  for (size_t carried = 0; carried < Relay::kSpliceAfter; carried += text.size()) {
+    ASSERT_TRUE(run(reactor, client->write(as_bytes(text))));
+    std::string got;
+    while (got.size() < text.size()) {
+      const auto part = run(reactor, server->read(buffer));
+      ASSERT_TRUE(part);
+      got += as_text(Bytes(buffer).first(*part));
+    }
+    ASSERT_TRUE(got == text);
+  }
+  EXPECT_EQ(memory.refusals(), 0U);
+  EXPECT_FALSE(outcome);
+  memory.give_back(memory.budget());
+}
+
+TEST_F(RelayTest, WhereTheBudgetRefusesBothSidesAreReset) {
+  ASSERT_EQ(memory.try_take(memory.budget(), 1), nullptr);
+  const auto write = [](Socket& socket, const std::string& text, Result<>& result) -> Task<> {
+    result = co_await socket.write(as_bytes(text));
+  };
+  Result<> written;
+  const std::string data(30 << 20, 'd');
+  scope.spawn(write(*client, data, written));
+  run_until(reactor, [&] { return outcome.has_value(); });
+  EXPECT_EQ(outcome->error.code, make_error_code(culvert::Errc::kMemory));
+  run_until(reactor, [&] { return !written; });
+  EXPECT_EQ(written.error().code.value(), ECONNRESET);
+  const std::string got = read_all(*server);
+  EXPECT_TRUE(got.ends_with("!" + std::to_string(ECONNRESET)));
+  EXPECT_EQ(memory.held(), memory.budget());
+  memory.give_back(memory.budget());
 }
 
 // More than what is copied before a pipe is worth it, both ways at once, with ends at odd places.

@@ -51,6 +51,7 @@ TEST(ProcessConfig, TellsAllErrorsAtOnce) {
                 {"INSTANCE_IP", "nowhere"},
                 {"CONCURRENCY", "-1"},
                 {"TERMINATION_DRAIN_DURATION_SECONDS", "5s"},
+                {"CULVERT_MEMORY_BUDGET", "5s"},
                 {"EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "1"},
                 {"MINIMUM_DRAIN_DURATION", "soon"},
                 {"SECRET_TTL", "0s"},

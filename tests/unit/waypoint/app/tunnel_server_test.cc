@@ -76,7 +76,7 @@ class FakeUpstreams final : public Upstreams {
 class TunnelServerTest : public ::testing::Test {
  protected:
   TunnelServerTest()
-      : worker_(tls::Options{}),
+      : worker_(tls::Options{}, memory_),
         families_(registry_),
         shard_(registry_.make_shard()),
         telemetry_(families_, shard_),
@@ -95,7 +95,7 @@ class TunnelServerTest : public ::testing::Test {
                                              std::move(listener.fd));
     hbone::Pool::Dial dial = [this](hbone::TunnelKey key) { return this->dial(std::move(key)); };
     pool_ = std::make_unique<hbone::Pool>(worker_.reactor, hbone::PoolOptions(), worker_.buffers,
-                                          std::move(dial));
+                                          memory_, std::move(dial));
   }
 
   net::Task<Result<hbone::Pool::Dialled>> dial(hbone::TunnelKey key) {
@@ -169,6 +169,7 @@ class TunnelServerTest : public ::testing::Test {
 
   culvert::test::TestCa ca_;
   metrics::Registry registry_;
+  MemoryAccount memory_{"the process", uint64_t{1} << 30};
   Worker worker_;
   MetricFamilies families_;
   metrics::Shard& shard_;

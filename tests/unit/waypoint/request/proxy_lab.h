@@ -39,7 +39,7 @@ class ProxyLab {
  public:
   explicit ProxyLab(const std::string& sections = "", const std::string& options = "",
                     const std::string& traffic_policy = "")
-      : worker_(tls::Options{}),
+      : worker_(tls::Options{}, memory_),
         upstreams(worker_.reactor),
         families_(registry_),
         shard_(registry_.make_shard()),
@@ -227,6 +227,7 @@ class ProxyLab {
     return out;
   }
   log::Capture capture_;
+  MemoryAccount memory_{"the process", uint64_t{1} << 30};
   Worker worker_;
 
  public:

@@ -54,7 +54,8 @@ class ConnectorTest : public ::testing::Test {
   }
 
   test::TestCa ca_;
-  Worker worker_{tls::Options{}};
+  MemoryAccount memory_{"the process", uint64_t{1} << 30};
+  Worker worker_{tls::Options{}, memory_};
   std::unique_ptr<Node> node_;
   std::optional<Connector> connector_;
   std::shared_ptr<Upstream> service_ = std::make_shared<Upstream>();

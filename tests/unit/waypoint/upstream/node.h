@@ -62,7 +62,7 @@ class Node {
 
  private:
   net::Task<> serve(std::unique_ptr<net::Socket> socket) {
-    hbone::Server server(worker_.reactor, options_, buffers_,
+    hbone::Server server(worker_.reactor, options_, buffers_, worker_.memory,
                          [this](std::unique_ptr<hbone::Stream> stream, const tls::Peer& peer) {
                            return answer(std::move(stream), peer);
                          });

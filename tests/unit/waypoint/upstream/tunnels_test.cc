@@ -72,7 +72,8 @@ class TunnelsTest : public ::testing::Test {
   }
 
   test::TestCa ca_;
-  Worker worker_{tls::Options{}};
+  MemoryAccount memory_{"the process", uint64_t{1} << 30};
+  Worker worker_{tls::Options{}, memory_};
   std::optional<Tunnels> tunnels_;
 };
 
