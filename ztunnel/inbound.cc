@@ -139,7 +139,8 @@ CULVERT_OWN_FRAME net::Task<std::unique_ptr<Incoming>> open_incoming(
   const Time started = Clock::now();
   const auto head = co_await stream->head(started + kHeadTimeout);
   if (!head) co_return nullptr;
-  if (proxy.sheds(Shed::kStream, Reporter::kDestination, tunnel.client, tunnel.local)) {
+  if (const auto why = proxy.sheds(Shed::kStream)) {
+    proxy.log_shed(Reporter::kDestination, tunnel.client, tunnel.local, *why);
     answer(*stream, 503);
     co_return nullptr;
   }

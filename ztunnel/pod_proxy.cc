@@ -55,8 +55,10 @@ PodProxy::PodProxy(Worker& worker, Settings settings, Listeners listeners)
     listeners_.push_back(std::make_unique<net::Listener>(
         worker_.reactor, std::move(fd),
         [this, what, reporter, serve](net::Fd accepted, net::SocketAddress peer) {
-          if (sheds(what, reporter, peer, net::original_destination(accepted.get())))
+          if (const auto why = sheds(what)) {
+            log_shed(reporter, peer, net::original_destination(accepted.get()), *why);
             return net::close_with_reset(std::move(accepted));
+          }
           accepted_.spawn(serve(*this, std::move(accepted), peer));
         }));
   };
@@ -113,20 +115,20 @@ net::Task<Result<hbone::Pool::Dialled>> PodProxy::dial(hbone::TunnelKey key) {
       tls::Engine::client(worker_.tls, std::move(*credential), std::move(key.destination))};
 }
 
-bool PodProxy::sheds(Shed what, Reporter reporter, const net::SocketAddress& source,
-                     const net::SocketAddress& destination) {
-  if (settings_.self) return false;
-  auto why = worker_.memory.shed(memory(), what);
-  if (!why) return false;
+std::optional<Error> PodProxy::sheds(Shed what) {
+  return settings_.self ? std::nullopt : worker_.memory.shed(memory(), what);
+}
+
+void PodProxy::log_shed(Reporter reporter, const net::SocketAddress& source,
+                        const net::SocketAddress& destination, Error why) {
   if (worker_.reactor.now() - shed_logged_ < std::chrono::seconds(1)) {
     ++shed_unlogged_;
-    return true;
+    return;
   }
   shed_logged_ = worker_.reactor.now();
   if (const uint64_t more = std::exchange(shed_unlogged_, 0); more > 0)
-    why->context += fmt::format(" ({} more were refused since this was said last)", more);
-  log_early_deny(reporter, source, destination, *why);
-  return true;
+    why.context += fmt::format(" ({} more were refused since this was said last)", more);
+  log_early_deny(reporter, source, destination, why);
 }
 
 void PodProxy::add_server(hbone::Server& server) {

@@ -62,10 +62,12 @@ class PodProxy {
 
   // Who pays for what the pod's connections hold.
   [[nodiscard]] MemoryAccount& memory() const { return *settings_.memory; }
-  // Whether something new of this pod is refused because memory is short; counted, and said in the
-  // log at most once a second. Never for ourselves: who watches us is to see it.
-  bool sheds(Shed what, Reporter reporter, const net::SocketAddress& source,
-             const net::SocketAddress& destination);
+  // Why something new of this pod is refused because memory is short; it is counted. Nothing: it is
+  // not. Never for ourselves: who watches us is to see it.
+  [[nodiscard]] std::optional<Error> sheds(Shed what);
+  // Says so in the log, at most once a second.
+  void log_shed(Reporter reporter, const net::SocketAddress& source,
+                const net::SocketAddress& destination, Error why);
 
   // Tunnels register here for graceful shutdown.
   void add_server(hbone::Server& server);
