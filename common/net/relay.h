@@ -49,8 +49,8 @@ bool is_disconnect(int errno_value);
 // A state machine, not coroutines per direction: per chunk one recv into the worker's scratch
 // buffer and one send; only what a socket could not take is kept, and that stops reading from the
 // other. A direction that has carried kSpliceAfter goes on through a pipe, without copies
-// (splice(2)). What is kept, in a pipe too, is in an account: where that has no room only a little is
-// read at a time, and where it refuses both sides are reset (culvert::Errc::kMemory).
+// (splice(2)). What is kept, in a pipe too, is in an account: where that has no room only a little
+// is read at a time, and where it refuses both sides are reset (culvert::Errc::kMemory).
 class Relay final : public Abandonable, private Socket::Observer, private TurnHook {
  public:
   static constexpr uint64_t kSpliceAfter = 1024 * 1024;
