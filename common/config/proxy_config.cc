@@ -3,6 +3,7 @@
 #include "common/config/env.h"
 #include "common/config/yaml_reader.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -45,10 +46,20 @@ ProxyConfig read_config(const YamlValue& node) {
   return config;
 }
 
+// Nothing at all, or nothing but comments, is an empty configuration.
+bool is_blank(std::string_view yaml) {
+  while (!yaml.empty()) {
+    const std::string_view line = yaml.substr(0, yaml.find('\n'));
+    const size_t begin = line.find_first_not_of(" \t\r");
+    if (begin != std::string_view::npos && line[begin] != '#') return false;
+    yaml.remove_prefix(std::min(line.size() + 1, yaml.size()));
+  }
+  return true;
+}
+
 template <class Read>
 Result<ProxyConfig> parse(std::string_view yaml, Read read) {
-  // Nothing at all is an empty configuration.
-  if (yaml.find_first_not_of(" \t\r\n") == std::string_view::npos) return ProxyConfig();
+  if (is_blank(yaml)) return ProxyConfig();
   const auto document = parse_yaml(yaml_input(yaml), kLimits);
   if (!document) return document.error();
   Problems problems;

@@ -30,6 +30,8 @@ TEST(ProxyConfig, MissingMetadataIsEmpty) {
   ASSERT_TRUE(config);
   EXPECT_THAT(config->proxy_metadata, IsEmpty());
   EXPECT_TRUE(parse_proxy_config(""));
+  EXPECT_TRUE(parse_proxy_config("\n  # nothing\n#: here\n"));
+  EXPECT_FALSE(parse_proxy_config("# text\nthat is no map"));
   EXPECT_TRUE(parse_proxy_config("{}"));
   EXPECT_TRUE(parse_proxy_config("proxyMetadata:\n"));
 }
