@@ -49,8 +49,6 @@ class MemoryAccount {
   // It would not be full with `bytes` more: who decides how much to take in asks before.
   [[nodiscard]] bool has_room(size_t bytes) const { return full_with(bytes) == nullptr; }
 
-  [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] const MemoryAccount* parent() const { return parent_; }
   [[nodiscard]] uint64_t budget() const { return budget_; }
   [[nodiscard]] uint64_t held() const { return held_.load(std::memory_order_relaxed); }
   [[nodiscard]] uint64_t refusals() const { return refusals_.load(std::memory_order_relaxed); }

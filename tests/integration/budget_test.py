@@ -16,6 +16,7 @@ import pytest
 
 from tests.integration.mesh import CLIENT, REMOTE_SERVER, SANITIZED, dial, running_mesh, server
 from tests.lab import sockets
+from tests.lab.process import wait_until
 from tests.lab.syscalls import Counts, counting, threads
 
 pytestmark = pytest.mark.skipif(SANITIZED, reason="sanitizers call the kernel and keep memory on their own account")
@@ -137,12 +138,16 @@ def private_bytes(pid: int) -> int:
 
 def settled(lab) -> dict[str, int]:
     """Once it is the same for a while."""
-    deadline, since, last = time.monotonic() + 20, time.monotonic(), {}
-    while time.monotonic() - since < 0.5 and time.monotonic() < deadline:
+    since, last = time.monotonic(), {}
+
+    def stays() -> bool:
+        nonlocal since, last
         now = {node: private_bytes(lab.ztunnels[node].pid) for node in NODES}
         if now != last:
             since, last = time.monotonic(), now
-        time.sleep(0.05)
+        return time.monotonic() - since > 0.5
+
+    wait_until(stays, 20, "memory that stays as it is")
     return last
 
 

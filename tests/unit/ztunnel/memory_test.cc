@@ -32,7 +32,9 @@ TEST_F(MemoryTest, APodHasOneAccountAsLongAsSomebodyHasIt) {
   EXPECT_EQ(memory_.workload(kWeb), first);
   EXPECT_NE(memory_.workload(kDb), first);
   EXPECT_EQ(first->budget(), 2U << 20);
-  EXPECT_EQ(first->parent(), &memory_.process());
+  ASSERT_EQ(first->try_take(5, 5), nullptr);
+  EXPECT_EQ(memory_.process().held(), 5U);
+  first->give_back(5);
   ASSERT_EQ(first->try_take(1000, 1000), nullptr);
   EXPECT_THAT(metrics(), HasSubstr("\nculvert_workload_memory_held_bytes{namespace=\"demo\","
                                    "pod=\"web-1\"} 1000\n"));
