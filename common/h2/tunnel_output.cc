@@ -10,7 +10,6 @@ namespace {
 // Where less than this is left of a record, a new one begins: a frame that carries next to nothing
 // costs as much as any other.
 constexpr size_t kLeastPayload = 1024;
-constexpr uint8_t kMaxAppetite = tls::RecordBatch::kFullRecords;
 // Of bulk, per batch, while other streams speak as well: what one of them wants to say next waits
 // behind no more than this and what the kernel has not sent. They do while one spoke within the
 // last kAttention bytes of bulk (some milliseconds of a fast network); else batches are whole, as
@@ -76,16 +75,16 @@ void TunnelSession::schedule(TunnelStream& stream) {
   if (stream.id_ == 0 || !stream.can_produce_ || stream.output_ended_ || stream.closing_) return;
   if (!stream.answered_) return;  // its head comes first
   if (stream.send_window_ <= 0 || stream.is_linked()) return;
-  (stream.appetite_ > 1 ? bulk_ : light_).push_back(stream);
+  (stream.has_more_ ? bulk_ : light_).push_back(stream);
 }
 
 // The application's bytes are read into the records: each part of `to` lies behind the space of
 // the DATA header that will describe it. False: the batch has no room.
 bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
-  std::array<MutableBytes, kMaxAppetite> spaces;
-  std::array<iovec, kMaxAppetite> to;
-  size_t most = stream.appetite_;
-  if (most > 1 && small_batches()) {  // next_ready() found room for one
+  std::array<MutableBytes, tls::RecordBatch::kFullRecords> spaces;
+  std::array<iovec, tls::RecordBatch::kFullRecords> to;
+  size_t most = stream.has_more_ ? spaces.size() : 1;
+  if (stream.has_more_ && small_batches()) {  // next_ready() found room for one
     const size_t room = kSharedBatch - std::min(kSharedBatch, batch.plain_bytes());
     most = std::clamp<size_t>(room / tls::RecordBatch::kPlain, 1, most);
   }
@@ -131,11 +130,8 @@ bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
     return true;
   }
   note_produced(stream, produced.bytes, offered);
-  // As much as was asked for: there is more, and more of it at a time.
-  const bool filled = produced.bytes == offered;
-  stream.can_produce_ = filled || produced.again;
-  stream.appetite_ =
-      filled ? std::min<uint8_t>(kMaxAppetite, static_cast<uint8_t>(2 * parts)) : uint8_t{1};
+  stream.has_more_ = produced.bytes == offered;
+  stream.can_produce_ = stream.has_more_ || produced.again;
   schedule(stream);
   return true;
 }

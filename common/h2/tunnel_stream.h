@@ -51,8 +51,7 @@ class TunnelStream : public net::intrusive::list_base_hook<net::AutoUnlink> {
  private:
   friend class TunnelSession;
   StreamId id_ = 0;
-  // How many records' worth of bytes it is asked for at a time: doubles while it gives all.
-  uint8_t appetite_ = 1;
+  bool has_more_ = false;  // it gave all it was asked for: from now on it is asked for a batch
   // Pieces in a row, since it last gave many records at once, that were all it had; as far as they
   // matter. It begins as one that never did.
   uint8_t small_pieces_ = UINT8_MAX;

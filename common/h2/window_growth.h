@@ -17,7 +17,7 @@ namespace culvert::h2 {
 // this connection has seen, twice. Not thread-safe.
 class WindowGrowth {
  public:
-  static constexpr uint32_t kUnquestioned = 1U << 20;
+  static constexpr uint32_t kUnquestioned = 2U << 20;
 
   WindowGrowth(uint32_t initial, uint32_t most) : window_(initial), most_(most) {}
 

@@ -67,10 +67,12 @@ TEST_F(TunnelOutput, OnlyTheLastFrameOfALongOutputHasTheEnd) {
 }
 
 TEST_F(TunnelOutput, ABatchOfBulkIsFullRecordsOfWholeFrames) {
-  bulk(tunnel(1));
-  for (int i = 0; i < 6; ++i) server.fill_once();  // until it is asked for all there is room for
+  TestTunnel& stream = bulk(tunnel(1));
+  EXPECT_EQ(server.fill_once().size(), kBatch);
+  EXPECT_EQ(stream.asked, 2) << "for a record, then for all there is room for";
   const std::string text = server.fill_once();
   EXPECT_EQ(text.size(), kBatch);
+  EXPECT_EQ(stream.asked, 3);
   const auto records = server.batch.records();
   ASSERT_EQ(records.size(), RecordBatch::kFullRecords);
   for (const auto& record : records) EXPECT_EQ(record.plain, RecordBatch::kPlain);
