@@ -46,15 +46,16 @@ std::optional<Error> Memory::shed(const MemoryAccount& workload, Shed what) {
   return error;
 }
 
-Memory::Samples Memory::held_samples(const std::vector<std::string>& names) {
+Memory::Samples Memory::workload_samples(const std::vector<std::string>& names,
+                                         metrics::Registry::Sample (*read)(const MemoryAccount&)) {
   Samples samples;
   const std::lock_guard lock(mutex_);
   for (const auto& [pod, weak] : workloads_) {
     const auto account = weak.lock();
     if (account == nullptr) continue;
     const std::array<std::string_view, 2> values{pod.first, pod.second};
-    samples.push_back({.labels = metrics::Labels::make(names, values),
-                       .gauge = static_cast<int64_t>(account->held())});
+    samples.push_back(read(*account));
+    samples.back().labels = metrics::Labels::make(names, values);
   }
   return samples;
 }
@@ -78,7 +79,22 @@ void Memory::register_metrics(metrics::Registry& registry) {
   held.type = metrics::Type::kGauge;
   held.labels = {"namespace", "pod"};
   held.unit = "bytes";
-  registry.add_callback(held, [this, names = held.labels] { return held_samples(names); });
+  registry.add_callback(held, [this, names = held.labels] {
+    return workload_samples(names, [](const MemoryAccount& account) {
+      return metrics::Registry::Sample{.gauge = static_cast<int64_t>(account.held())};
+    });
+  });
+  metrics::FamilySpec resets;
+  resets.name = "culvert_workload_memory_resets";
+  resets.help =
+      "What was reset of a pod because it would have held more memory than a budget allows "
+      "(unstable).";
+  resets.labels = held.labels;
+  registry.add_callback(resets, [this, names = resets.labels] {
+    return workload_samples(names, [](const MemoryAccount& account) {
+      return metrics::Registry::Sample{.count = account.refusals()};
+    });
+  });
   metrics::FamilySpec shed;
   shed.name = "culvert_shed";
   shed.help = "What was refused because memory is short, and whose (unstable).";

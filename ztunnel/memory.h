@@ -36,14 +36,16 @@ class Memory {
   std::shared_ptr<MemoryAccount> workload(const PodInfo& pod);
   // Why something new of `workload` is to be refused; it is counted. Nothing: it is not.
   std::optional<Error> shed(const MemoryAccount& workload, Shed what);
-  // culvert_workload_memory_held_bytes and culvert_shed, read when scraped; outlives `registry`'s
-  // use.
+  // culvert_workload_memory_held_bytes, culvert_workload_memory_resets_total and
+  // culvert_shed_total, read when scraped; outlives `registry`'s use.
   void register_metrics(metrics::Registry& registry);
 
  private:
   enum class Scope : uint8_t { kWorkload, kProcess, kMemory };
   using Samples = std::vector<metrics::Registry::Sample>;
-  [[nodiscard]] Samples held_samples(const std::vector<std::string>& names);
+  // One for each pod that is served, by `read`.
+  [[nodiscard]] Samples workload_samples(const std::vector<std::string>& names,
+                                         metrics::Registry::Sample (*read)(const MemoryAccount&));
   [[nodiscard]] Samples shed_samples(const std::vector<std::string>& names) const;
 
   MemoryAccount process_;

@@ -121,13 +121,10 @@ std::optional<Error> PodProxy::sheds(Shed what) {
 
 void PodProxy::log_shed(Reporter reporter, const net::SocketAddress& source,
                         const net::SocketAddress& destination, Error why) {
-  if (worker_.reactor.now() - shed_logged_ < std::chrono::seconds(1)) {
-    ++shed_unlogged_;
-    return;
-  }
-  shed_logged_ = worker_.reactor.now();
-  if (const uint64_t more = std::exchange(shed_unlogged_, 0); more > 0)
-    why.context += fmt::format(" ({} more were refused since this was said last)", more);
+  const auto more = shed_log_.left_out(worker_.reactor.now());
+  if (!more) return;
+  if (*more > 0)
+    why.context += fmt::format(" ({} more were refused since this was said last)", *more);
   log_early_deny(reporter, source, destination, why);
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/hbone/pool.h"
 #include "common/hbone/server.h"
+#include "common/base/once_a_second.h"
 #include "common/net/listener.h"
 #include "common/net/socket_factory.h"
 #include "ztunnel/open_connections.h"
@@ -84,8 +85,7 @@ class PodProxy {
   uint64_t policy_version_ = 0;
   state::WorkloadPtr known_;        // the pod's workload as last seen
   state::WorkloadPtr checked_for_;  // what connections were checked for last
-  Time shed_logged_{};
-  uint64_t shed_unlogged_ = 0;  // since then
+  OnceASecond shed_log_;
   OpenConnections connections_;
   hbone::Pool pool_;
   std::vector<hbone::Server*> servers_;

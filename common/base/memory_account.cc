@@ -19,12 +19,17 @@ bool MemoryAccount::take_here(size_t bytes, uint64_t limit) {
 }
 
 const MemoryAccount* MemoryAccount::try_take(size_t bytes, size_t total) {
-  if (!take_here(bytes, limit_for(total))) {
-    refusals_.fetch_add(1, std::memory_order_relaxed);
-    return this;
-  }
+  const MemoryAccount* const refused = take(bytes, total);
+  if (refused == nullptr) return nullptr;
+  for (MemoryAccount* account = this; account != nullptr; account = account->parent_)
+    account->refusals_.fetch_add(1, std::memory_order_relaxed);
+  return refused;
+}
+
+const MemoryAccount* MemoryAccount::take(size_t bytes, size_t total) {
+  if (!take_here(bytes, limit_for(total))) return this;
   if (parent_ == nullptr) return nullptr;
-  const MemoryAccount* refused = parent_->try_take(bytes, total);
+  const MemoryAccount* const refused = parent_->take(bytes, total);
   if (refused != nullptr) held_.fetch_sub(bytes, std::memory_order_relaxed);
   return refused;
 }

@@ -33,7 +33,7 @@ class MemoryAccount {
   MemoryAccount& operator=(const MemoryAccount&) = delete;
 
   // Takes `bytes`, for a holder that has `total` then, everywhere up the chain or nowhere. Null:
-  // taken; else the account that refused, which counts it.
+  // taken; else the account that refused. It is counted from here up the chain.
   [[nodiscard]] const MemoryAccount* try_take(size_t bytes, size_t total);
   // Up the chain.
   void give_back(size_t bytes);
@@ -51,6 +51,7 @@ class MemoryAccount {
 
   [[nodiscard]] uint64_t budget() const { return budget_; }
   [[nodiscard]] uint64_t held() const { return held_.load(std::memory_order_relaxed); }
+  // How often somebody might not hold more: here or below, because of any account of the chain.
   [[nodiscard]] uint64_t refusals() const { return refusals_.load(std::memory_order_relaxed); }
   // "memory budget of <name> is used up: it holds … of … bytes …", or that memory itself is.
   [[nodiscard]] Error used_up() const;
@@ -59,6 +60,7 @@ class MemoryAccount {
   [[nodiscard]] const MemoryAccount* full_with(size_t bytes) const;
   [[nodiscard]] uint64_t limit_for(size_t total) const;
   [[nodiscard]] bool take_here(size_t bytes, uint64_t limit);
+  [[nodiscard]] const MemoryAccount* take(size_t bytes, size_t total);
 
   const std::string name_;
   const uint64_t budget_;

@@ -9,14 +9,6 @@ namespace {
 constexpr size_t kMaxUnsent = 128 * 1024;
 constexpr int kStepsPerTurn = 4;  // then other connections have their turn
 
-// The largest batch that the kernel cuts into full packets, of as many segments as fit into 64 KiB:
-// a small rest would cost as much on its way as a full one.
-size_t whole_packets(size_t segment) {
-  constexpr size_t kPacket = 65'200;  // GSO_LEGACY_MAX_SIZE, less what the kernel keeps for headers
-  const size_t packet = segment == 0 ? kPacket : std::max<size_t>(kPacket / segment, 1) * segment;
-  return std::max<size_t>(tls::RecordBatch::kSize / packet, 1) * packet;
-}
-
 }  // namespace
 
 Buffers::Buffers() : input(std::make_unique_for_overwrite<uint8_t[]>(kInputSize)) {}
@@ -47,7 +39,7 @@ Connection::~Connection() {
 void Connection::start() {
   socket_->observe(this);
   socket_->limit_unsent(kMaxUnsent);
-  batch_size_ = whole_packets(socket_->segment_size());
+  batch_size_ = tls::RecordBatch::whole_packets(socket_->segment_size());
   reactor().arm(*this, Clock::now() + keepalive_.interval);
   // Application data may have come with the last handshake flight.
   auto opened = engine_->open({}, *this, unsent_);

@@ -2,10 +2,9 @@
 
 #include <sys/resource.h>
 
-#include <array>
 #include <filesystem>
+#include <functional>
 #include <limits>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,18 +30,15 @@ int64_t max_fds() {
   return static_cast<int64_t>(std::min(limit.rlim_cur, kMost));
 }
 
-void add_memory_gauge(Registry& registry, const char* name, const char* help,
-                      std::function<int64_t()> read) {
+void add_bytes(Registry& registry, const char* name, const char* help,
+               std::function<uint64_t()> read) {
   FamilySpec spec;
   spec.name = name;
   spec.help = help;
   spec.type = Type::kGauge;
-  spec.labels = {"scope"};
   spec.unit = "bytes";
-  const std::array<std::string_view, 1> values{"process"};
-  const Labels labels = Labels::make(spec.labels, values);
-  registry.add_callback(std::move(spec), [read = std::move(read), labels] {
-    return std::vector<Registry::Sample>{{.labels = labels, .gauge = read()}};
+  registry.add_callback(std::move(spec), [read = std::move(read)] {
+    return std::vector<Registry::Sample>{{.gauge = static_cast<int64_t>(read())}};
   });
 }
 
@@ -50,19 +46,26 @@ void add_memory_gauge(Registry& registry, const char* name, const char* help,
 
 void register_memory_metrics(Registry& registry, const MemoryAccount& process,
                              uint64_t connection_budget) {
-  add_memory_gauge(registry, "culvert_memory_budget_bytes",
-                   "Memory that may be held for those who do not read (unstable).",
-                   [&process] { return static_cast<int64_t>(process.budget()); });
-  add_memory_gauge(registry, "culvert_memory_held_bytes",
-                   "Memory that is held for those who do not read (unstable).",
-                   [&process] { return static_cast<int64_t>(process.held()); });
+  add_bytes(registry, "culvert_memory_budget_bytes",
+            "Memory that may be held for those who do not read (unstable).",
+            [&process] { return process.budget(); });
+  add_bytes(registry, "culvert_memory_held_bytes",
+            "Memory that is held for those who do not read (unstable).",
+            [&process] { return process.held(); });
+  add_bytes(registry, "culvert_connection_memory_budget_bytes",
+            "Memory that one connection may hold at most: the window of its stream (unstable).",
+            [connection_budget] { return connection_budget; });
   registry.add_callback("culvert_memory_pressure",
                         "Whether the memory this process may use is nearly gone (unstable).",
                         [&process] { return int64_t{process.pressure()}; });
-  registry.add_callback(
-      "culvert_connection_memory_budget_bytes",
-      "Memory that one connection may hold at most: the window of its stream (unstable).",
-      [connection_budget] { return static_cast<int64_t>(connection_budget); });
+  FamilySpec resets;
+  resets.name = "culvert_memory_resets";
+  resets.help =
+      "Streams, tunnels and connections that were reset because they would have held more memory "
+      "than a budget allows (unstable).";
+  registry.add_callback(std::move(resets), [&process] {
+    return std::vector<Registry::Sample>{{.count = process.refusals()}};
+  });
 }
 
 void register_process_metrics(Registry& registry) {

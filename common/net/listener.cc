@@ -48,8 +48,7 @@ void Listener::accept_up_to(int limit) {
       // us.
       if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) continue;
       ++errors_;
-      if (reactor_.now() - logged_ > std::chrono::seconds(1)) {
-        logged_ = reactor_.now();
+      if (error_log_.left_out(reactor_.now())) {
         kLog.error(
             "Failed TCP handshake: {} ({} so far); pausing accepts. If descriptors ran out, "
             "raise the limit of open files",

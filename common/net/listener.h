@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/base/once_a_second.h"
 #include "common/net/address.h"
 #include "common/net/event.h"
 #include "common/net/fd.h"
@@ -38,7 +39,7 @@ class Listener final : private Watch, private TurnHook {
   OnAccept on_accept_;
   Timer retry_;
   uint64_t errors_ = 0;
-  Time logged_{};
+  OnceASecond error_log_;
   bool* destroyed_ = nullptr;  // set while calling out
 };
 

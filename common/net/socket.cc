@@ -93,7 +93,9 @@ IoResult Socket::recv(MutableBytes to) {
   return after_recv(::recv(fd_.get(), to.data(), to.size(), 0), to.size());
 }
 
+// One part is what most messages are, and the vectored calls cost more.
 IoResult Socket::recv(std::span<const iovec> to) {
+  if (to.size() == 1) return recv({static_cast<uint8_t*>(to[0].iov_base), to[0].iov_len});
   return after_recv(::readv(fd_.get(), to.data(), static_cast<int>(to.size())), total(to));
 }
 
@@ -114,6 +116,8 @@ IoResult Socket::send(Bytes from) {
 }
 
 IoResult Socket::send(std::span<const iovec> from) {
+  if (from.size() == 1)
+    return send({static_cast<const uint8_t*>(from[0].iov_base), from[0].iov_len});
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(from.data());
   message.msg_iovlen = from.size();

@@ -7,6 +7,12 @@
 
 namespace culvert::tls {
 
+size_t RecordBatch::whole_packets(size_t segment) {
+  constexpr size_t kPacket = 65'200;  // GSO_LEGACY_MAX_SIZE, less what the kernel keeps for headers
+  const size_t packet = segment == 0 ? kPacket : std::max<size_t>(kPacket / segment, 1) * segment;
+  return std::max<size_t>(kSize / packet, 1) * packet;
+}
+
 size_t RecordBatch::capacity(size_t begin) const {
   const size_t with_overhead = begin + kHeader + kTrailer;
   return with_overhead >= most_ ? 0 : std::min(kPlain, most_ - with_overhead);

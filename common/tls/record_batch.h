@@ -28,6 +28,11 @@ class RecordBatch {
   static constexpr size_t kMaxRecords = 64;
   static constexpr size_t kSize = kFullRecords * (kHeader + kPlain + kTrailer);
 
+  // The most that a batch can be so that the kernel cuts it into full packets, of as many TCP
+  // segments (of so many bytes; 0: not known) as fit into 64 KiB: a small rest would cost as much
+  // on its way as a full packet.
+  [[nodiscard]] static size_t whole_packets(size_t segment);
+
   // One record: its plaintext, with kHeader bytes before and kTrailer behind that are its own.
   struct Record {
     uint32_t begin = 0;  // of its header

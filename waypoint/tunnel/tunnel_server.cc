@@ -116,7 +116,11 @@ net::Task<> TunnelServer::serve_tunnel(net::Fd accepted, net::SocketAddress clie
     co_return;
   }
   if (const MemoryAccount* full = worker.memory.full()) {
-    kLog.warn("tunnel from {} refused: {}", client.to_string(), full->used_up().message());
+    if (const auto more = shed_log_.left_out(worker.reactor.now()))
+      kLog.warn(
+          "tunnel from {} refused: {}; raise CULVERT_MEMORY_BUDGET and the memory limit ({} more "
+          "were refused since this was said last)",
+          client.to_string(), full->used_up().message(), *more);
     co_return net::close_with_reset(std::move(accepted));
   }
   auto socket = std::make_unique<net::Socket>(worker.reactor, std::move(accepted));

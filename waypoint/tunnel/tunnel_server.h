@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/base/once_a_second.h"
 #include "common/hbone/server.h"
 #include "common/net/fd.h"
 #include "common/net/listener.h"
@@ -14,7 +15,7 @@ namespace culvert::waypoint {
 // One worker's port 15008: accepts the tunnels of clients with the worker's certificate, answers
 // each CONNECT, and serves what comes out of it. 400: not a CONNECT, or without a usable authority;
 // 404: an address that is not served here (Envoy answers 200 and closes; a status says more); 503:
-// there is no configuration yet; else 200, before anything else is known of the connection.
+// there is no configuration yet, or memory is short, when new tunnels are reset as well; else 200, before anything else is known of the connection.
 // Worker thread.
 //
 // Shutdown, in this order, each step optional: drain(), stop_accepting(), finish().
@@ -49,6 +50,7 @@ class TunnelServer {
   OpenConnections open_;
   std::vector<hbone::Server*> servers_;  // those of accepted_'s tasks
   std::unique_ptr<net::Listener> listener_;
+  OnceASecond shed_log_;
   net::Scope accepted_;  // a task per tunnel; dies before what it uses
   net::Scope finishing_;
 };

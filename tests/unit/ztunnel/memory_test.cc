@@ -39,6 +39,9 @@ TEST_F(MemoryTest, APodHasOneAccountAsLongAsSomebodyHasIt) {
   EXPECT_THAT(metrics(), HasSubstr("\nculvert_workload_memory_held_bytes{namespace=\"demo\","
                                    "pod=\"web-1\"} 1000\n"));
   first->give_back(1000);
+  EXPECT_NE(first->try_take(3U << 20, 3U << 20), nullptr);
+  EXPECT_THAT(metrics(), HasSubstr("\nculvert_workload_memory_resets_total{namespace=\"demo\","
+                                   "pod=\"web-1\"} 1\n"));
   first.reset();
   EXPECT_THAT(metrics(), Not(HasSubstr("web-1")));
   EXPECT_EQ(memory_.workload(kWeb)->held(), 0U);

@@ -75,7 +75,8 @@ TEST(MemoryAccount, WhatTheParentRefusesLeavesTheChildAsItWas) {
             std::string::npos);
   EXPECT_EQ(second.bytes(), 0U);
   EXPECT_EQ(two.held(), 0U);
-  EXPECT_EQ(two.refusals(), 0U);
+  EXPECT_EQ(one.refusals(), 0U);
+  EXPECT_EQ(two.refusals(), 1U);
   EXPECT_EQ(process.refusals(), 1U);
   EXPECT_EQ(process.held(), kBudget / 8 * 7);
 }

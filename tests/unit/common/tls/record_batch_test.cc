@@ -222,6 +222,20 @@ TEST(RecordBatchTest, AnyMixOfCalls) {
   }
 }
 
+TEST(RecordBatch, WholePacketsAreOfWholeSegmentsAndNearlyABatch) {
+  // Ethernet, jumbo frames, a datacentre's, loopback's, none known.
+  for (const size_t segment : {536U, 1448U, 8948U, 65160U, 65483U, 0U}) {
+    const size_t size = RecordBatch::whole_packets(segment);
+    const size_t packet = segment == 0 ? 65200 : std::max<size_t>(65200 / segment, 1) * segment;
+    EXPECT_EQ(size % packet, 0U) << segment;
+    if (segment > 0) EXPECT_EQ(size % segment, 0U) << segment;
+    EXPECT_LE(size, RecordBatch::kSize) << segment;
+    EXPECT_GE(size, RecordBatch::kSize / 8 * 7) << segment;
+  }
+  EXPECT_EQ(RecordBatch::whole_packets(1448), 4U * 45 * 1448);
+  EXPECT_GT(RecordBatch::whole_packets(1), RecordBatch::kSize / 2);
+}
+
 TEST(RecordBatch, TakesNoMoreThanItIsTold) {
   RecordBatch batch;
   constexpr size_t kOverheadOfOne = RecordBatch::kHeader + RecordBatch::kTrailer;

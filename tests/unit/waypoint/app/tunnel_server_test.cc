@@ -93,9 +93,14 @@ class TunnelServerTest : public ::testing::Test {
     port_ = ntohs(bound.sin_port);
     server_ = std::make_unique<TunnelServer>(Services{worker_, upstreams_, telemetry_, proxy_},
                                              std::move(listener.fd));
-    hbone::Pool::Dial dial = [this](hbone::TunnelKey key) { return this->dial(std::move(key)); };
-    pool_ = std::make_unique<hbone::Pool>(worker_.reactor, hbone::PoolOptions(), worker_.buffers,
-                                          memory_, std::move(dial));
+    pool_ = new_pool();
+  }
+
+  // Without tunnels as yet.
+  std::unique_ptr<hbone::Pool> new_pool() {
+    return std::make_unique<hbone::Pool>(
+        worker_.reactor, hbone::PoolOptions(), worker_.buffers, memory_,
+        [this](hbone::TunnelKey key) { return dial(std::move(key)); });
   }
 
   net::Task<Result<hbone::Pool::Dialled>> dial(hbone::TunnelKey key) {
@@ -218,6 +223,20 @@ TEST_F(TunnelServerTest, WithoutACertificateNobodyGetsIn) {
   worker_.credential = nullptr;
   EXPECT_FALSE(connect("10.96.0.12:5432"));
   EXPECT_EQ(shard_.gauge(families_.tunnels).value(), 0);
+}
+
+TEST_F(TunnelServerTest, TakesNothingNewWhileMemoryIsShort) {
+  const auto client = open("10.96.0.12:5432");
+  ASSERT_TRUE(wait_for_application(1));
+  HeldBytes held(memory_);
+  ASSERT_TRUE(held.resize(memory_.budget() / 4 * 3 + 1));
+  EXPECT_EQ(status("10.96.0.12:5432"), "http status: 503 Service Unavailable");
+  EXPECT_EQ(dialled_, 1);
+  pool_ = new_pool();
+  EXPECT_FALSE(connect("10.96.0.12:5432"));
+  EXPECT_EQ(shard_.gauge(families_.tunnels).value(), 0);
+  held.release();
+  EXPECT_EQ(status("10.96.0.12:5432"), "200");
 }
 
 TEST_F(TunnelServerTest, PolicyChangeEndsRawConnections) {
