@@ -1,8 +1,8 @@
 #pragma once
 
+#include "common/base/once_a_second.h"
 #include "common/hbone/pool.h"
 #include "common/hbone/server.h"
-#include "common/base/once_a_second.h"
 #include "common/net/listener.h"
 #include "common/net/socket_factory.h"
 #include "ztunnel/open_connections.h"

@@ -33,6 +33,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--base", metavar="NAME", help="what ratios are to (default: the first program)")
     parser.add_argument("--rounds", type=int, help="each measures all programs, in alternating order (default 5; quick: 1)")
     parser.add_argument("--duration", type=float, metavar="S", help="of each measurement, twice the half of it (default 6; quick: 1)")
+    parser.add_argument("--workloads", type=int, metavar="N", help="in the large mesh file (default 100,000; quick: 10,000)")
     parser.add_argument("--only", metavar="NAME,...", help=f"of {names}")
     parser.add_argument("--skip", metavar="NAME,...", default="", help="of the same")
     parser.add_argument("--no-direct", action="store_true", help="without the rows of no proxy at all")
@@ -101,6 +102,8 @@ def main() -> int:
     options = QUICK if args.quick else Options(seconds=6)
     if args.duration:
         options = dataclasses.replace(options, seconds=args.duration)
+    if args.workloads:
+        options = dataclasses.replace(options, workloads=args.workloads)
     rounds = args.rounds or (1 if args.quick else 5)
     everyone, scenarios, results = targets(args), chosen(args), Results()
     base = args.base or everyone[0].name

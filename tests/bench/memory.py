@@ -75,7 +75,7 @@ SCENARIOS = [
              [Metric("baseline", "MB, one process"), Metric("connection", "kB per connection, both sides")], needs_proxy=True),
     Scenario("afterbulk", "Memory that bulk leaves behind: 4 streams of 1 GiB", _after_bulk,
              [Metric("growth", "MB, one process")], needs_proxy=True),
-    Scenario("many", "100,000 workloads in the mesh file of one process", _many,
+    Scenario("many", "Many workloads (100,000 unless told) in the mesh file of one process", _many,
              [Metric("memory", "MB more than with a handful"), Metric("start", "seconds from exec to ready"),
               Metric("cpu", "CPU-seconds until it rests")], needs_proxy=True),
 ]

@@ -15,8 +15,8 @@ namespace culvert::waypoint {
 // One worker's port 15008: accepts the tunnels of clients with the worker's certificate, answers
 // each CONNECT, and serves what comes out of it. 400: not a CONNECT, or without a usable authority;
 // 404: an address that is not served here (Envoy answers 200 and closes; a status says more); 503:
-// there is no configuration yet, or memory is short, when new tunnels are reset as well; else 200, before anything else is known of the connection.
-// Worker thread.
+// there is no configuration yet, or memory is short, when new tunnels are reset as well; else 200,
+// before anything else is known of the connection. Worker thread.
 //
 // Shutdown, in this order, each step optional: drain(), stop_accepting(), finish().
 class TunnelServer {
