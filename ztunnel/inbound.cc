@@ -105,7 +105,9 @@ net::Task<Result<std::unique_ptr<net::Socket>>> dial_application(PodProxy& proxy
     dial.ip = dial.ip.is_v4() ? net::IpAddress::loopback_v4() : net::IpAddress::loopback_v6();
     source.reset();
   }
-  auto fd = proxy.settings().sockets.dial_local(dial.ip, source);
+  std::optional<net::SocketAddress> from;
+  if (source) from = net::SocketAddress{*source, 0};
+  auto fd = proxy.settings().sockets.dial_local(dial.ip, from);
   if (!fd) co_return fd.error();
   co_return co_await net::Socket::connect(proxy.worker().reactor, std::move(*fd), dial,
                                           Clock::now() + kConnectTimeout);

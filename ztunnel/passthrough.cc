@@ -8,12 +8,33 @@
 #include "ztunnel/reset_if_cut.h"
 #include "ztunnel/socket_gauge.h"
 
+#include <cerrno>
 #include <chrono>
+#include <memory>
+#include <optional>
 
 namespace culvert::ztunnel {
 namespace {
 
 constexpr auto kConnectTimeout = std::chrono::seconds(10);
+
+// From the client's address, with a port that none of its own connections has.
+net::Task<Result<std::unique_ptr<net::Socket>>> dial_application(PodProxy& proxy,
+                                                                 net::SocketAddress target,
+                                                                 net::SocketAddress client) {
+  const Time deadline = Clock::now() + kConnectTimeout;
+  std::optional<net::SocketAddress> source;
+  if (const auto ip = proxy.spoofed_source(client.ip, true)) source = {*ip, client.port};
+  for (;;) {
+    auto fd = proxy.settings().sockets.dial_local(target.ip, source);
+    if (!fd) co_return fd.error();
+    auto server =
+        co_await net::Socket::connect(proxy.worker().reactor, std::move(*fd), target, deadline);
+    const bool taken = !server && server.error().code.value() == EADDRNOTAVAIL;
+    if (!taken || !source || source->port == 0) co_return server;
+    source->port = 0;  // whichever the kernel finds
+  }
+}
 
 }  // namespace
 
@@ -46,10 +67,7 @@ net::Task<> serve_passthrough(PodProxy& proxy, net::Fd accepted, net::SocketAddr
   if (!decision.allowed())
     co_return record.finish(Error(Errc::kPolicyRejection, decision.reason()));
 
-  auto fd = proxy.settings().sockets.dial_local(target.ip, proxy.spoofed_source(client.ip, true));
-  if (!fd) co_return record.finish(Error(Errc::kConnectionFailed, fd.error().message()));
-  auto server = co_await net::Socket::connect(worker.reactor, std::move(*fd), target,
-                                              Clock::now() + kConnectTimeout);
+  auto server = co_await dial_application(proxy, target, client);
   if (!server) co_return record.finish(Error(Errc::kConnectionFailed, server.error().message()));
   if (entry.revoked()) co_return record.finish(Error(Errc::kPolicyChange));
   net::Socket socket(worker.reactor, std::move(accepted));

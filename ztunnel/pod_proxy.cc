@@ -19,6 +19,8 @@ namespace culvert::ztunnel {
 namespace {
 
 const log::Target kLog{"proxy"};
+// Longer than any handshake within a cluster takes.
+constexpr auto kHandover = std::chrono::milliseconds(100);
 constexpr auto kConnectTimeout = std::chrono::seconds(10);
 constexpr auto kWorkloadTimeout = std::chrono::seconds(5);
 
@@ -152,15 +154,30 @@ void PodProxy::mesh_changed() {
 
 void PodProxy::drain(DrainMode mode, Time deadline, UniqueFunction<void()> done) {
   draining_ = true;
+  control_.spawn(finish_drain(mode, deadline, std::move(done)));
+}
+
+void PodProxy::close_listeners() {
   // What the kernel has already accepted for us would be reset by closing the listener.
   for (auto& listener : listeners_) listener->accept_all();
+  if (settings_.handover != nullptr && settings_.handover->last_to_close())
+    for (auto& listener : listeners_) listener->divert_no_more();
   listeners_.clear();
-  control_.spawn(finish_drain(mode, deadline, std::move(done)));
+}
+
+net::Task<> PodProxy::hand_over(Time deadline) {
+  for (auto& listener : listeners_) listener->divert(settings_.handover->successor());
+  net::Event never(worker_.reactor);
+  co_await never.wait(std::min(deadline, Clock::now() + kHandover));
 }
 
 net::Task<> PodProxy::finish_drain(DrainMode mode, Time deadline, UniqueFunction<void()> done) {
   if (mode == DrainMode::kGraceful) {
     for (hbone::Server* server : servers_) server->drain();
+    if (settings_.handover != nullptr) co_await hand_over(deadline);
+  }
+  close_listeners();
+  if (mode == DrainMode::kGraceful) {
     if (!co_await accepted_.drained(deadline))
       kLog.warn("drain duration expired with {} pending connections of {}/{}, closing them",
                 accepted_.size(), settings_.pod.namespace_, settings_.pod.name);

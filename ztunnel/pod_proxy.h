@@ -5,6 +5,7 @@
 #include "common/hbone/server.h"
 #include "common/net/listener.h"
 #include "common/net/socket_factory.h"
+#include "ztunnel/handover.h"
 #include "ztunnel/open_connections.h"
 #include "ztunnel/pod.h"
 #include "ztunnel/worker.h"
@@ -27,6 +28,7 @@ class PodProxy {
     PodInfo pod;
     net::SocketFactory sockets;
     std::shared_ptr<MemoryAccount> memory;  // the pod's
+    std::shared_ptr<Handover> handover;     // null: no successor can listen beside us
     // The node proxy's own namespace: nothing to redirect, and never a client's address as source.
     bool self = false;
   };
@@ -40,9 +42,9 @@ class PodProxy {
   PodProxy(const PodProxy&) = delete;
   PodProxy& operator=(const PodProxy&) = delete;
 
-  // Stops accepting, after taking what waits in the accept queues. Graceful: ends tunnels as their
-  // streams end, everything at `deadline`; immediate: ends everything now. `done` is called once,
-  // later.
+  // Stops accepting, after taking what waits in the accept queues. Graceful: leaves new connections
+  // to a successor first, ends tunnels as their streams end, everything at `deadline`; immediate:
+  // ends everything now. `done` is called once, later.
   void drain(DrainMode mode, Time deadline, UniqueFunction<void()> done);
   // The mesh changed: incoming connections are checked again if policies did.
   void mesh_changed();
@@ -76,6 +78,8 @@ class PodProxy {
 
  private:
   net::Task<Result<hbone::Pool::Dialled>> dial(hbone::TunnelKey key);
+  void close_listeners();
+  net::Task<> hand_over(Time deadline);
   net::Task<> finish_drain(DrainMode mode, Time deadline, UniqueFunction<void()> done);
 
   Worker& worker_;

@@ -126,7 +126,13 @@ void WorkerProxies::start(const std::string& uid, const PodInfo& pod, net::Netns
   const net::SocketFactory sockets(socket_options(false), std::move(netns), home_);
   auto listeners = listen(sockets, false);
   if (!listeners) return done(listeners.error());
-  start_on_workers({.uid = uid, .pod = pod, .sockets = sockets, .memory = memory_.workload(pod)},
+  std::shared_ptr<Handover> handover;
+  if (socket_options(false).reuse_port) handover = std::make_shared<Handover>(workers_.size());
+  start_on_workers({.uid = uid,
+                    .pod = pod,
+                    .sockets = sockets,
+                    .memory = memory_.workload(pod),
+                    .handover = std::move(handover)},
                    std::move(*listeners), std::move(done));
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/base/log.h"
 
+#include <linux/filter.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -62,6 +63,19 @@ void Listener::accept_up_to(int limit) {
     destroyed_ = nullptr;
   }
   reactor_.next_turn(*this);
+}
+
+void Listener::divert(uint32_t index) {
+  // The smallest classic BPF program: whatever the packet, this number.
+  sock_filter always{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = index};
+  const sock_fprog program{.len = 1, .filter = &always};
+  if (::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) != 0)
+    kLog.info("cannot leave new connections to another process: {}", system_error(errno).message());
+}
+
+void Listener::divert_no_more() {
+  const int unused = 0;  // but an option has a value
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof unused);
 }
 
 SocketAddress Listener::local_address() const {

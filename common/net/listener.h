@@ -24,6 +24,13 @@ class Listener final : private Watch, private TurnHook {
   // Accepts everything that waits in the kernel's queue, before the listener is closed: closing
   // resets it.
   void accept_all();
+  // Of all listeners that share this port (SO_REUSEPORT), whichever is asked: new connections go to
+  // number `index` only, in the order in which they began to listen, as long as there is one of
+  // that number. (The kernel puts the last one in the place of one that is closed.) Not possible: a
+  // line in the log.
+  void divert(uint32_t index);
+  // They are shared out again.
+  void divert_no_more();
   [[nodiscard]] SocketAddress local_address() const;
   [[nodiscard]] uint64_t accept_errors() const { return errors_; }
 

@@ -19,6 +19,12 @@ bool set(int fd, int level, int option, int value) {
   return ::setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
 
+// Different for all ports a client is likely to use at a time.
+uint16_t port_no_client_has(uint16_t port_of_client) {
+  constexpr uint16_t kFirst = 10'000, kEnd = 32'768;
+  return static_cast<uint16_t>(kFirst + port_of_client % (kEnd - kFirst));
+}
+
 }  // namespace
 
 SocketFactory::SocketFactory(SocketFactoryOptions options, NetnsPtr netns, NetnsPtr home)
@@ -108,25 +114,34 @@ Result<Fd> SocketFactory::dial(const IpAddress& destination) const {
 }
 
 Result<Fd> SocketFactory::dial_local(const IpAddress& destination,
-                                     const std::optional<IpAddress>& source) const {
-  const bool bind_source = source.has_value() && *source != destination;
-  const bool v4 = bind_source ? source->is_v4() : destination.is_v4();
+                                     const std::optional<SocketAddress>& source) const {
+  const bool bind_source = source.has_value() && source->ip != destination;
+  const bool v4 = bind_source ? source->ip.is_v4() : destination.is_v4();
   auto made = make_dialler(v4 && destination.is_v4());
   if (!made || !bind_source) return made;
 
   const int fd = made->get();
   const bool allowed =
       v4 ? set(fd, SOL_IP, IP_TRANSPARENT, 1) : set(fd, SOL_IPV6, IPV6_TRANSPARENT, 1);
-  sockaddr_storage storage;
   // IP_TRANSPARENT lets it bind to any address, as IP_FREEBIND would.
-  const socklen_t length = SocketAddress{*source, 0}.to_sockaddr(v4 ? AF_INET : AF_INET6, storage);
+  const auto bind_to = [&](uint16_t port) {
+    sockaddr_storage storage;
+    const socklen_t length =
+        SocketAddress{source->ip, port}.to_sockaddr(v4 ? AF_INET : AF_INET6, storage);
+    return ::bind(fd, reinterpret_cast<sockaddr*>(&storage), length) == 0;
+  };
+  if (allowed && source->port != 0) {
+    // Several connections may have the port, to several destinations or one after the other.
+    set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (bind_to(port_no_client_has(source->port))) return made;
+    set(fd, SOL_SOCKET, SO_REUSEADDR, 0);  // the application listens there
+  }
   // The port is chosen at connect: binding to port 0 now would use up the 4-tuple space of the
   // source.
   set(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-  const bool bound = allowed && ::bind(fd, reinterpret_cast<sockaddr*>(&storage), length) == 0;
-  if (!bound)
+  if (!allowed || !bind_to(0))
     kLog.warn("cannot use the original source {}: {}; the connection comes from the pod itself",
-              source->to_string(), system_error(errno).message());
+              source->ip.to_string(), system_error(errno).message());
   return made;
 }
 

@@ -48,11 +48,17 @@ class SocketFactory {
   // A non-blocking TCP socket ready for connect to `destination`: TCP_NODELAY, keepalive.
   [[nodiscard]] Result<Fd> dial(const IpAddress& destination) const;
   // The same to an application in this very namespace, without keepalive: its end cannot be lost
-  // unnoticed. With `source`, the connection comes from that address (IP_TRANSPARENT, ephemeral
-  // port) unless it equals the destination; when the kernel refuses, it says so in the log and
-  // goes unbound.
+  // unnoticed. With `source`, the connection comes from that address (IP_TRANSPARENT) unless it
+  // equals the destination; when the kernel refuses, it says so in the log and goes unbound.
+  //
+  // Its port is the kernel's choice at connect, if that of `source` is 0; else it is one made of
+  // that port, which is the client's own towards the same destination. A client that talks to the
+  // application plainly has its connections in this very namespace: one of ours with the address
+  // and port of one of them would be the same to the kernel, and both would break. So ours comes
+  // from where clients do not (10000 to 32767; ephemeral ports begin at 32768). connect() may say
+  // EADDRNOTAVAIL; then ask again with port 0.
   [[nodiscard]] Result<Fd> dial_local(const IpAddress& destination,
-                                      const std::optional<IpAddress>& source) const;
+                                      const std::optional<SocketAddress>& source) const;
 
  private:
   [[nodiscard]] Result<Fd> make(int family) const;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from tests.integration.mesh import (CLIENT, LEGACY, LOCAL_SERVER, OUTSIDER, REMOTE_SERVER, dial, fields, running_mesh,
@@ -76,6 +78,45 @@ def test_only_the_server_is_captured(lab):
     line = fields(wait_for_access(lab.ztunnels["node2"], f"dst.addr={lab.pod(REMOTE_SERVER).ip}:{PORT}")[-1])
     assert line["src.workload"] == "outsider" and line["direction"] == "inbound"
     assert "src.identity" not in line
+
+
+def from_ports(lab, ports) -> list[int]:
+    """Plain connections of one client with these source ports, all open at a time, each of which works; returns the ports
+    that the server saw, of the client's address."""
+    with contextlib.ExitStack() as stack:
+        app = stack.enter_context(server(lab, REMOTE_SERVER, PORT))
+        socks = []
+        for port in ports:
+            socks.append(stack.enter_context(
+                sockets.connect(lab.ns(OUTSIDER), (lab.pod(REMOTE_SERVER).ip, PORT), source_port=port)))
+            for sock in socks:
+                sock.sendall(b"ping")
+                assert sockets.receive_exactly(sock, 4) == b"ping"
+        assert {address for address, _ in app.peers} == {lab.pod(OUTSIDER).ip}
+        return [port for _, port in app.peers]
+
+
+def test_ports_of_plain_clients_are_left_to_them(lab):
+    """ztunnel dials the application from the client's address, in the namespace where the client's own connections arrive:
+    with a port of one of them both would be one to the kernel, and break."""
+    ports = range(40000, 40020)
+    setting = "net.ipv4.ip_local_port_range"
+    before = lab.exec(REMOTE_SERVER, ["sysctl", "-n", setting]).stdout.strip()
+    lab.exec(REMOTE_SERVER, ["sysctl", "-qw", f"{setting}={ports[0]} {ports[-1]}"])  # the kernel would choose of these
+    try:
+        seen = from_ports(lab, ports)
+        assert len(set(seen)) == len(ports) and not set(seen) & set(ports)
+    finally:
+        lab.exec(REMOTE_SERVER, ["sysctl", "-qw", f"{setting}={before}"])
+
+
+def test_ports_that_are_taken_are_replaced(lab):
+    # Two that would get the same one.
+    first, second = from_ports(lab, [33000, 33000 + 22768])
+    assert first != second
+    with sockets.Server(lab.ns(REMOTE_SERVER), ("0.0.0.0", first + 1), sockets.echo):  # the application listens there
+        assert from_ports(lab, [33001]) != [first + 1]
+    assert from_ports(lab, [33002]) == [first + 2]
 
 
 def test_nobody_is_captured(lab):

@@ -64,7 +64,6 @@ SYSCTLS = {
     "net.ipv4.tcp_congestion_control": "cubic",
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.default.rp_filter": "0",
-    "net.ipv4.ip_local_port_range": "10240 60999",
 }
 
 

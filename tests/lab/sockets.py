@@ -11,11 +11,14 @@ from tests.lab.netns import inside
 Address = tuple[str, int]
 
 
-def connect(namespace: str, address: Address, timeout: float = 10.0) -> socket.socket:
+def connect(namespace: str, address: Address, timeout: float = 10.0, source_port: int = 0) -> socket.socket:
     with inside(namespace):
         sock = socket.socket()
     sock.settimeout(timeout)
     try:
+        if source_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("", source_port))
         sock.connect(address)
     except OSError:
         sock.close()
