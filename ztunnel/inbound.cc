@@ -100,14 +100,12 @@ net::Task<Result<std::unique_ptr<net::Socket>>> dial_application(PodProxy& proxy
                                                                  const TunnelInfo& tunnel,
                                                                  const InboundTarget& target) {
   net::SocketAddress dial = target.dial;
-  std::optional<net::IpAddress> source = proxy.spoofed_source(tunnel.client.ip, false);
+  auto source = proxy.spoofed_source(tunnel.client, false);
   if (target.proxy_protocol && proxy.worker().config.mesh.localhost_app_tunnel) {
     dial.ip = dial.ip.is_v4() ? net::IpAddress::loopback_v4() : net::IpAddress::loopback_v6();
     source.reset();
   }
-  std::optional<net::SocketAddress> from;
-  if (source) from = net::SocketAddress{*source, 0};
-  auto fd = proxy.settings().sockets.dial_local(dial.ip, from);
+  auto fd = proxy.settings().sockets.dial_local(dial.ip, source);
   if (!fd) co_return fd.error();
   co_return co_await net::Socket::connect(proxy.worker().reactor, std::move(*fd), dial,
                                           Clock::now() + kConnectTimeout);

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
-#include <optional>
 
 namespace culvert::ztunnel {
 namespace {
@@ -23,8 +22,7 @@ net::Task<Result<std::unique_ptr<net::Socket>>> dial_application(PodProxy& proxy
                                                                  net::SocketAddress target,
                                                                  net::SocketAddress client) {
   const Time deadline = Clock::now() + kConnectTimeout;
-  std::optional<net::SocketAddress> source;
-  if (const auto ip = proxy.spoofed_source(client.ip, true)) source = {*ip, client.port};
+  auto source = proxy.spoofed_source(client, true);
   for (;;) {
     auto fd = proxy.settings().sockets.dial_local(target.ip, source);
     if (!fd) co_return fd.error();

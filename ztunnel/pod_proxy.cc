@@ -88,11 +88,11 @@ net::Task<Result<state::WorkloadPtr>> PodProxy::local_workload() {
   co_return workload;
 }
 
-std::optional<net::IpAddress> PodProxy::spoofed_source(const net::IpAddress& client,
-                                                       bool plaintext) const {
+std::optional<net::SocketAddress> PodProxy::spoofed_source(const net::SocketAddress& client,
+                                                           bool plaintext) const {
   const bool transparent = plaintext ? plaintext_transparent_ : inbound_transparent_;
   if (settings_.self || !transparent) return std::nullopt;
-  return client;
+  return net::SocketAddress{client.ip, plaintext ? client.port : uint16_t{0}};
 }
 
 authz::Decision PodProxy::decide(const state::Workload& local,

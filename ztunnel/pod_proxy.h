@@ -59,9 +59,11 @@ class PodProxy {
   // The workload this proxy serves; waits up to 5 s for the mesh to know it. Error:
   // kUnknownSourceWorkload.
   net::Task<Result<state::WorkloadPtr>> local_workload();
-  // The source to dial the application from: the client's address where the kernel lets us.
-  [[nodiscard]] std::optional<net::IpAddress> spoofed_source(const net::IpAddress& client,
-                                                             bool plaintext) const;
+  // The source to dial the application from (SocketFactory::dial_local): the client's address where
+  // the kernel lets us. Its port only for plaintext: a tunnel's says nothing of its streams, and is
+  // no connection to the application.
+  [[nodiscard]] std::optional<net::SocketAddress> spoofed_source(const net::SocketAddress& client,
+                                                                 bool plaintext) const;
 
   // Who pays for what the pod's connections hold.
   [[nodiscard]] MemoryAccount& memory() const { return *settings_.memory; }

@@ -17,10 +17,9 @@ namespace culvert::state {
 // before it except those that were written since: committing one changed workload among n copies
 // about 2 x n/1024 pointers, not n. Values are copied never, but for a service whose endpoints
 // changed: once per commit, with a pointer to each of its endpoints. Workloads share what they have
-// in common (workload.h): each takes less than 125 bytes with indexes,
-// endpoint and its share of services (a test). Limits: none of its own; what is in it is what the
-// control plane sent (whose messages are limited in size) or what a local file said
-// (config::kMaxLocalConfigBytes).
+// in common (workload.h): each takes less than 125 bytes with indexes, endpoint and its share of
+// services (a test). Limits: none of its own; what is in it is what the control plane sent (whose
+// messages are limited in size) or what a local file said (config::kMaxLocalConfigBytes).
 class Store {
  public:
   // `local_node`: NODE_NAME; empty means every workload counts as local.

@@ -102,12 +102,16 @@ def test_ports_of_plain_clients_are_left_to_them(lab):
     ports = range(40000, 40020)
     setting = "net.ipv4.ip_local_port_range"
     before = lab.exec(REMOTE_SERVER, ["sysctl", "-n", setting]).stdout.strip()
-    lab.exec(REMOTE_SERVER, ["sysctl", "-qw", f"{setting}={ports[0]} {ports[-1]}"])  # the kernel would choose of these
+
+    def choose_from(range_of_ports: str) -> None:
+        assert lab.exec(REMOTE_SERVER, ["sysctl", "-qw", f"{setting}={range_of_ports}"]).returncode == 0
+
+    choose_from(f"{ports[0]} {ports[-1]}")  # the kernel would
     try:
         seen = from_ports(lab, ports)
         assert len(set(seen)) == len(ports) and not set(seen) & set(ports)
     finally:
-        lab.exec(REMOTE_SERVER, ["sysctl", "-qw", f"{setting}={before}"])
+        choose_from(before)
 
 
 def test_ports_that_are_taken_are_replaced(lab):

@@ -49,11 +49,11 @@ TEST(WindowGrowth, ReachesItsLimitAndAsksNoMore) {
   EXPECT_FALSE(up.round(kMiB, milliseconds(1)));
 }
 
-TEST(WindowGrowth, AQueueIsNoReasonForMoreThanIsUnquestioned) {
+TEST(WindowGrowth, AQueueIsNoReasonForMoreThanTwoMegabytes) {
   Growing up(16 * kMiB);
   ASSERT_TRUE(up.round(0, microseconds(100)));  // before the queue
   for (int i = 0; i < 10; ++i) ASSERT_TRUE(up.round(up.growth.window(), milliseconds(5)));
-  EXPECT_EQ(up.growth.window(), WindowGrowth::kUnquestioned);
+  EXPECT_EQ(up.growth.window(), 2 * kMiB);
 }
 
 TEST(WindowGrowth, ALongPathGetsWhatItHolds) {
@@ -67,7 +67,7 @@ TEST(WindowGrowth, TheShortestRoundTripCountsNotTheFirst) {
   ASSERT_TRUE(up.round(256 * kKiB, milliseconds(5)));
   ASSERT_TRUE(up.round(0, microseconds(50)));
   for (int i = 0; i < 10; ++i) ASSERT_TRUE(up.round(up.growth.window(), milliseconds(5)));
-  EXPECT_EQ(up.growth.window(), WindowGrowth::kUnquestioned);
+  EXPECT_EQ(up.growth.window(), 2 * kMiB);
 }
 
 TEST(WindowGrowth, AnAnswerNobodyAskedForChangesNothing) {
