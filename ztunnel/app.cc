@@ -16,6 +16,7 @@
 #include <chrono>
 #include <csignal>
 #include <random>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -189,9 +190,6 @@ Result<> App::load_mesh() {
     return invalid(
         "no source for the mesh's state: set LOCAL_XDS_PATH to a local file (this build does not "
         "speak xDS to XDS_ADDRESS)");
-  if (config_.xds.address)
-    kLog.warn("XDS_ADDRESS {} is not used: this build takes the mesh's state from the local file",
-              config_.xds.address->uri);
   local_mesh_ = std::make_unique<LocalMesh>(
       store_, [this](const state::SnapshotPtr& snapshot) { publish(snapshot); });
   auto loaded = config_.xds.local_path ? local_mesh_->load_file(control_, *config_.xds.local_path)
@@ -202,11 +200,16 @@ Result<> App::load_mesh() {
 
 void App::publish(const state::SnapshotPtr& snapshot) {
   proxies_->publish(snapshot);
-  // Certificates of this node's workloads are fetched before their first connection asks.
+  // Certificates of this node's workloads are fetched before their first connection asks, and
+  // forgotten with the last workload of their identity.
   if (config_.mode != ProxyMode::kShared || !config_.mesh.node) return;
-  for (const state::Workload* workload : snapshot->local_workloads())
+  std::set<state::Identity> local;
+  for (const state::Workload* workload : snapshot->local_workloads()) {
+    const auto [identity, is_new] = local.insert(workload->identity());
     if (workload->native_tunnel() || workload->protocol() == state::Protocol::kHbone)
-      credentials_->prefetch(workload->identity());
+      credentials_->prefetch(*identity);
+  }
+  credentials_->keep_only(local);
 }
 
 Result<> App::start_proxies() {
