@@ -206,12 +206,4 @@ SocketAddress Socket::local_address() const {
   return SocketAddress::from(storage);
 }
 
-Result<SocketAddress> Socket::peer_address() const {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  if (::getpeername(fd_.get(), reinterpret_cast<sockaddr*>(&storage), &length) != 0)
-    return system_error(errno);
-  return SocketAddress::from(storage);
-}
-
 }  // namespace culvert::net

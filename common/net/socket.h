@@ -89,7 +89,6 @@ class Socket final : public ByteStream, private Watch {
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] Reactor& reactor() const { return reactor_; }
   [[nodiscard]] SocketAddress local_address() const;
-  [[nodiscard]] Result<SocketAddress> peer_address() const;
 
  private:
   struct Connecting {};
