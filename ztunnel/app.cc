@@ -191,7 +191,8 @@ Result<> App::load_mesh() {
         "no source for the mesh's state: set LOCAL_XDS_PATH to a local file (this build does not "
         "speak xDS to XDS_ADDRESS)");
   local_mesh_ = std::make_unique<LocalMesh>(
-      store_, [this](const state::SnapshotPtr& snapshot) { publish(snapshot); });
+      store_, [this](const state::SnapshotPtr& snapshot) { publish(snapshot); },
+      [this] { control_shard_->counter(families_->config_rejected).add(); });
   auto loaded = config_.xds.local_path ? local_mesh_->load_file(control_, *config_.xds.local_path)
                                        : local_mesh_->load_text(*config_.xds.local_inline);
   if (loaded) mesh_ready_.done();
@@ -199,6 +200,7 @@ Result<> App::load_mesh() {
 }
 
 void App::publish(const state::SnapshotPtr& snapshot) {
+  control_shard_->counter(families_->config_loads).add();
   proxies_->publish(snapshot);
   // Certificates of this node's workloads are fetched before their first connection asks, and
   // forgotten with the last workload of their identity.
