@@ -152,6 +152,21 @@ TEST_F(RelayOverTunnel, AResetOfTheApplicationResetsTheStream) {
   EXPECT_TRUE(outcome_->ok());
 }
 
+// Though it is learnt by sending to it: a part is not taken for the whole.
+TEST_F(RelayOverTunnel, AResetOfTheApplicationUnderASenderResetsTheStream) {
+  StreamIo io(connect());
+  std::vector<uint8_t> buffer(10);
+  ASSERT_TRUE(run(reactor_, app_->write(as_bytes("part"))));
+  ASSERT_EQ(*run(reactor_, io.read(buffer)), 4U);
+  ASSERT_TRUE(run(reactor_, io.write(as_bytes("more"))));
+  app_->abort();
+  auto got = run(reactor_, io.read(buffer));
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().message(), "stream reset by the peer: CONNECT_ERROR");
+  wait([&] { return outcome_.has_value(); });
+  EXPECT_TRUE(outcome_->ok());
+}
+
 TEST_F(RelayOverTunnel, AResetOfTheStreamResetsTheApplication) {
   StreamIo io(connect());
   io.reset();
