@@ -141,6 +141,25 @@ TEST_F(RelayOverTunnel, AnAnswerBeforeTheApplicationClosesArrivesWhole) {
   EXPECT_EQ(written.error().message(), "stream reset by the peer: NO_ERROR");
 }
 
+// The same, but that it takes nothing more is known before its answer is read to the end.
+TEST_F(RelayOverTunnel, AnAnswerArrivesWholeThoughAWriteFailsBeforeItsEnd) {
+  const int much = 1 << 20;
+  ::setsockopt(app_->fd(), SOL_SOCKET, SO_SNDBUF, &much, sizeof much);
+  ::setsockopt(upstream_->fd(), SOL_SOCKET, SO_RCVBUF, &much, sizeof much);
+  StreamIo io(connect());
+  const std::string answer(500'000, 'a');  // more than a window: the rest waits in the kernel
+  ASSERT_TRUE(run(reactor_, app_->write(as_bytes(answer))));
+  app_.reset();
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(run(reactor_, io.write(as_bytes("nobody reads this"))));
+    reactor_.turn(1ms);
+  }
+  const std::string got = read_all(io);
+  EXPECT_TRUE(got == answer) << got.size() << " bytes that end in " << got.substr(got.size() - 60);
+  wait([&] { return outcome_.has_value(); });
+  EXPECT_TRUE(outcome_->ok());
+}
+
 TEST_F(RelayOverTunnel, AResetOfTheApplicationResetsTheStream) {
   StreamIo io(connect());
   app_->abort();
