@@ -81,6 +81,9 @@ IoResult Socket::after_recv(ssize_t n, size_t wanted) {
     if (static_cast<size_t>(n) < wanted && !input_closed_) readable_ = false;
     return {IoResult::Status::kDone, static_cast<size_t>(n), 0};
   }
+  // The kernel says only once why a connection was lost, and then that input has ended: who learnt
+  // it from a send is not to take that for the peer's FIN.
+  if (n == 0 && lost_ != 0) return {IoResult::Status::kError, 0, lost_};
   if (n == 0) return {IoResult::Status::kEof, 0, 0};
   if (errno == EAGAIN || errno == EINTR) {
     if (errno == EAGAIN) readable_ = false;
@@ -108,6 +111,8 @@ IoResult Socket::after_send(ssize_t n, size_t wanted) {
     if (errno == EAGAIN) writable_ = false;
     return {IoResult::Status::kWouldBlock, 0, 0};
   }
+  // EPIPE is what a reset behind the peer's FIN is: all its input is here.
+  if (errno != EPIPE && lost_ == 0) lost_ = errno;
   return {IoResult::Status::kError, 0, errno};
 }
 

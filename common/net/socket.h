@@ -102,6 +102,7 @@ class Socket final : public ByteStream, private Watch {
   bool readable_ = true, writable_ = true;
   bool input_closed_ = false;  // FIN or error seen: a short read does not mean "nothing more"
   bool output_finished_ = false;
+  int lost_ = 0;  // why a send failed, if input that ends then was cut off
   Observer* observer_ = nullptr;
   Event changed_;
 };

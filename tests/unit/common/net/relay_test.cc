@@ -231,6 +231,18 @@ TEST_F(RelayTest, AResetIsCarriedAsAReset) {
   EXPECT_TRUE(outcome->ok());  // peers go away: no error of ours
 }
 
+// Though it is learnt by sending to who reset: a part is not taken for the whole.
+TEST_F(RelayTest, AResetUnderASenderIsCarriedAsAReset) {
+  ASSERT_TRUE(run(reactor, server->write(as_bytes("part"))));
+  std::vector<uint8_t> buffer(10);
+  ASSERT_EQ(*run(reactor, client->read(buffer)), 4U);
+  ASSERT_TRUE(client->send(as_bytes("more")).done());
+  server->abort();
+  EXPECT_EQ(read_all(*client), "!" + std::to_string(ECONNRESET));
+  run_until(reactor, [&] { return outcome.has_value(); });
+  EXPECT_TRUE(outcome->ok());
+}
+
 // The server answers, closes at once with the request unread (so its kernel resets), and the client
 // reads late: not a byte of the answer may be lost.
 TEST_F(RelayTest, AnAnswerBeforeAnEarlyCloseArrivesWhole) {

@@ -60,6 +60,38 @@ TEST(Socket, AbortArrivesAsAReset) {
   EXPECT_EQ(got.error().code.value(), ECONNRESET);
 }
 
+// The kernel tells it to whoever asks first.
+TEST(Socket, AResetThatASendLearntIsNoEndOfInput) {
+  Reactor reactor;
+  auto [a, b] = test::tcp_pair();
+  Socket near(reactor, std::move(a)), far(reactor, std::move(b));
+  ASSERT_TRUE(near.send(as_bytes("part")).done());
+  near.abort();
+  IoResult sent;
+  run_until(reactor, [&] { return (sent = far.send(as_bytes("x"))).error != 0; });
+  EXPECT_EQ(sent.error, ECONNRESET);
+  std::vector<uint8_t> buffer(100);
+  EXPECT_EQ(*run(reactor, far.read(buffer)), 4U);
+  const IoResult end = far.recv(buffer);
+  EXPECT_EQ(end.status, IoResult::Status::kError);
+  EXPECT_EQ(end.error, ECONNRESET);
+}
+
+TEST(Socket, InputThatEndedBeforeAResetIsWhole) {
+  Reactor reactor;
+  auto [a, b] = test::tcp_pair();
+  auto near = std::make_unique<Socket>(reactor, std::move(a));
+  Socket far(reactor, std::move(b));
+  ASSERT_TRUE(near->send(as_bytes("all")).done());
+  near.reset();  // whoever sends now gets a reset
+  IoResult sent;
+  run_until(reactor, [&] { return (sent = far.send(as_bytes("x"))).error != 0; });
+  EXPECT_EQ(sent.error, EPIPE);
+  std::vector<uint8_t> buffer(100);
+  EXPECT_EQ(*run(reactor, far.read(buffer)), 3U);
+  EXPECT_EQ(far.recv(buffer).status, IoResult::Status::kEof);
+}
+
 TEST(Socket, AWriterWaitsForASlowReaderAndLosesNothing) {
   Reactor reactor;
   auto [a, b] = test::tcp_pair();
