@@ -210,7 +210,8 @@ void TunnelSession::reset(TunnelStream& stream, ErrorCode code) {
 
 void TunnelSession::detach(TunnelStream& stream) {
   drop_held(stream);
-  if (stream.id_ != 0) queue_reset(stream, ErrorCode::kCancel);
+  const bool carried = stream.answered_ && stream.head_received_;
+  if (stream.id_ != 0) queue_reset(stream, carried ? ErrorCode::kConnectError : ErrorCode::kCancel);
   forget(stream);
 }
 

@@ -95,7 +95,9 @@ class TunnelSession final : private FrameSink {
   // produce() has something again.
   void resume(TunnelStream& stream);
   void reset(TunnelStream& stream, ErrorCode code);
-  // No more callbacks for this stream; it is reset (CANCEL) unless it had ended or was reset.
+  // No more callbacks for this stream; it is reset unless it had ended or was reset: with
+  // CONNECT_ERROR once it carries bytes (RFC 9113 section 8.5), as Istio's ztunnel takes CANCEL for
+  // a clean end, else with CANCEL.
   void detach(TunnelStream& stream);
 
   void ping();

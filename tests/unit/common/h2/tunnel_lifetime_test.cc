@@ -24,6 +24,22 @@ TEST_F(TunnelPair, DetachedStreamsAreSilentAndKeepNoWindow) {
   EXPECT_TRUE(up.closed);
 }
 
+// Nobody may take what has come for all there was; who only asked merely asks no more.
+TEST_F(TunnelPair, WhatIsDetachedWhileItCarriesIsCutOff) {
+  TestTunnel& up = connected();
+  send(client, up.id, "a part");
+  exchange();
+  server.session.detach(server.at(up.id));
+  server.streams.erase(up.id);
+  exchange();
+  EXPECT_EQ(up.closed, ErrorCode::kConnectError);
+  TestTunnel& asking = client.open();
+  exchange();
+  client.session.detach(asking);
+  exchange();
+  EXPECT_EQ(server.at(asking.id).closed, ErrorCode::kCancel);
+}
+
 TEST_F(TunnelPair, AResetStreamThatIsDetachedIsResetAllTheSame) {
   TestTunnel& up = connected();
   server.session.reset(server.at(up.id), ErrorCode::kConnectError);
