@@ -9,6 +9,10 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +62,79 @@ TEST(Socket, AbortArrivesAsAReset) {
   auto got = run(reactor, far.read(buffer));
   ASSERT_FALSE(got);
   EXPECT_EQ(got.error().code.value(), ECONNRESET);
+}
+
+// The kernel tells an error once: to the send, and a read after it finds 0, as at an end.
+TEST(Socket, AResetThatASendHasFoundIsNoGoodEndForTheReader) {
+  Reactor reactor;
+  auto [a, b] = test::tcp_pair();
+  Socket near(reactor, std::move(a)), far(reactor, std::move(b));
+  ASSERT_TRUE(run(reactor, near.write(as_bytes("half of"))));
+  near.abort();
+  EXPECT_EQ(far.send(as_bytes("x")).error, ECONNRESET);
+  EXPECT_EQ(far.send(as_bytes("x")).error, EPIPE);
+  std::vector<uint8_t> buffer(100);
+  EXPECT_EQ(*run(reactor, far.read(buffer)), 7U);
+  auto got = run(reactor, far.read(buffer));
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code.value(), ECONNRESET);
+}
+
+// What is sent to somebody who has said all and closed is answered with a reset too.
+TEST(Socket, AnEndBeforeAResetIsAGoodEnd) {
+  Reactor reactor;
+  auto [a, b] = test::tcp_pair();
+  Socket far(reactor, std::move(b));
+  {
+    Socket near(reactor, std::move(a));
+    ASSERT_TRUE(run(reactor, near.write(as_bytes("everything"))));
+  }
+  EXPECT_TRUE(far.send(as_bytes("x")).done());
+  EXPECT_EQ(far.send(as_bytes("x")).error, EPIPE);
+  std::vector<uint8_t> buffer(100);
+  EXPECT_EQ(*run(reactor, far.read(buffer)), 10U);
+  EXPECT_EQ(*run(reactor, far.read(buffer)), 0U);
+}
+
+class UrgentData : public testing::Test {
+ protected:
+  UrgentData() {
+    auto [a, b] = test::tcp_pair();
+    near.emplace(reactor, std::move(a));
+    far.emplace(reactor, std::move(b));
+    EXPECT_TRUE(near->send(as_bytes("before")).done());
+    EXPECT_EQ(::send(near->fd(), "!", 1, MSG_OOB), 1);
+    EXPECT_TRUE(near->send(as_bytes("behind")).done());
+  }
+  std::string recv() {
+    const IoResult got = far->recv(buffer);
+    return got.done() ? std::string(as_text(Bytes(buffer).first(got.bytes))) : "nothing";
+  }
+
+  Reactor reactor;
+  std::vector<uint8_t> buffer = std::vector<uint8_t>(100);
+  std::optional<Socket> near, far;
+};
+
+TEST_F(UrgentData, DoesNotHideWhatIsBehindIt) {
+  reactor.turn(1s);  // the edge has come
+  EXPECT_EQ(recv(), "before");
+  ASSERT_TRUE(far->readable());
+  EXPECT_EQ(recv(), "behind");
+  EXPECT_EQ(recv(), "nothing");
+  EXPECT_FALSE(far->readable());
+}
+
+TEST_F(UrgentData, IsNoEndForSplice) {
+  near->finish_output();
+  const auto pipe = Pipe::make();
+  ASSERT_NE(pipe, nullptr);
+  EXPECT_EQ(far->recv(*pipe).bytes, 6U);
+  EXPECT_FALSE(far->urgent());  // nobody has said so yet
+  EXPECT_EQ(far->recv(*pipe).status, IoResult::Status::kWouldBlock);
+  EXPECT_TRUE(far->urgent());
+  EXPECT_EQ(recv(), "behind");
+  EXPECT_EQ(far->recv(buffer).status, IoResult::Status::kEof);
 }
 
 TEST(Socket, AWriterWaitsForASlowReaderAndLosesNothing) {
