@@ -23,8 +23,9 @@ namespace culvert::waypoint {
 
 // The waypoint, wired together: who owns what, and in which order it starts and stops. The
 // constructing thread is the control thread.
-//   control: the configuration file, our certificate, signals      workers: everything a byte
-//   passes      admin: ports 15000, 15020, 15021, 15090
+//   control  the configuration file, our certificate, signals
+//   workers  everything a byte passes
+//   admin    ports 15000, 15020, 15021, 15090
 class App {
  public:
   explicit App(ProcessConfig config);

@@ -12,9 +12,9 @@
 
 namespace culvert::waypoint {
 
-// What everything on one data-plane thread shares. Owned by the thread that runs `reactor`; workers
-// share nothing that changes, except for the count of held memory: a new model or certificate is
-// posted to each.
+// What everything on one data-plane thread shares. Owned by the thread that runs `reactor`. What
+// workers share and change is the count of held memory and the queues of messages and of log lines:
+// a new model or certificate is posted to each.
 struct Worker {
   // `account`: the process's.
   Worker(tls::Options options, MemoryAccount& account) : tls(options), memory(account) {}

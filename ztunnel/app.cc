@@ -16,6 +16,7 @@
 #include <chrono>
 #include <csignal>
 #include <random>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -189,11 +190,9 @@ Result<> App::load_mesh() {
     return invalid(
         "no source for the mesh's state: set LOCAL_XDS_PATH to a local file (this build does not "
         "speak xDS to XDS_ADDRESS)");
-  if (config_.xds.address)
-    kLog.warn("XDS_ADDRESS {} is not used: this build takes the mesh's state from the local file",
-              config_.xds.address->uri);
   local_mesh_ = std::make_unique<LocalMesh>(
-      store_, [this](const state::SnapshotPtr& snapshot) { publish(snapshot); });
+      store_, [this](const state::SnapshotPtr& snapshot) { publish(snapshot); },
+      [this] { control_shard_->counter(families_->config_rejected).add(); });
   auto loaded = config_.xds.local_path ? local_mesh_->load_file(control_, *config_.xds.local_path)
                                        : local_mesh_->load_text(*config_.xds.local_inline);
   if (loaded) mesh_ready_.done();
@@ -201,12 +200,18 @@ Result<> App::load_mesh() {
 }
 
 void App::publish(const state::SnapshotPtr& snapshot) {
+  control_shard_->counter(families_->config_loads).add();
   proxies_->publish(snapshot);
-  // Certificates of this node's workloads are fetched before their first connection asks.
+  // Certificates of this node's workloads are fetched before their first connection asks, and
+  // forgotten with the last workload of their identity.
   if (config_.mode != ProxyMode::kShared || !config_.mesh.node) return;
-  for (const state::Workload* workload : snapshot->local_workloads())
+  std::set<state::Identity> local;
+  for (const state::Workload* workload : snapshot->local_workloads()) {
+    const auto [identity, is_new] = local.insert(workload->identity());
     if (workload->native_tunnel() || workload->protocol() == state::Protocol::kHbone)
-      credentials_->prefetch(workload->identity());
+      credentials_->prefetch(*identity);
+  }
+  credentials_->keep_only(local);
 }
 
 Result<> App::start_proxies() {

@@ -27,8 +27,9 @@ namespace culvert::ztunnel {
 
 // The node proxy, wired together: who owns what, and in which order it starts and stops. The
 // constructing thread is the control thread.
-//   control: mesh state, certificates, the CNI agent, signals      workers: everything a byte
-//   passes admin:   /config_dump, metrics, readiness
+//   control  mesh state, certificates, the CNI agent, signals
+//   workers  everything a byte passes
+//   admin    /config_dump, metrics, readiness
 class App {
  public:
   explicit App(Config config);

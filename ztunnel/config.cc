@@ -2,6 +2,8 @@
 
 #include "common/config/memory_budget.h"
 #include "common/config/proxy_config.h"
+#include "ztunnel/resolv_conf.h"
+#include "ztunnel/unsupported.h"
 #include "ztunnel/worker_threads.h"
 
 #include <fmt/format.h>
@@ -362,28 +364,6 @@ void read_own_identity(const EnvReader& env, Config& config) {
   config.own_identity = state::Identity{env.text("TRUST_DOMAIN", "cluster.local"), *ns, *account};
 }
 
-void read_resolver(const Surroundings& around, Config& config) {
-  const std::string_view text = around.resolv_conf;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    std::string_view line = text.substr(begin, end - begin);
-    begin = end + 1;
-    std::vector<std::string> words;
-    while (true) {
-      const size_t first = line.find_first_not_of(" \t\r");
-      if (first == std::string_view::npos) break;
-      line.remove_prefix(first);
-      const size_t length = std::min(line.find_first_of(" \t\r"), line.size());
-      words.emplace_back(line.substr(0, length));
-      line.remove_prefix(length);
-    }
-    if (words.size() < 2) continue;
-    if (words[0] == "nameserver") config.resolver.name_servers.push_back(words[1]);
-    // The last of several lists counts (resolv.conf(5)).
-    if (words[0] == "search") config.resolver.search.assign(words.begin() + 1, words.end());
-  }
-}
-
 }  // namespace
 
 Result<Config> Config::from_env(const Env& all, const Surroundings& around) {
@@ -408,7 +388,7 @@ Result<Config> Config::from_env(const Env& all, const Surroundings& around) {
   read_termination(env, config);
   read_logging(env, config);
   read_own_identity(env, config);
-  read_resolver(around, config);
+  config.resolver = parse_resolv_conf(around.resolv_conf);
   config.inpod.uds = env.text("INPOD_UDS", config.inpod.uds);
   config.inpod.port_reuse = env.boolean("INPOD_PORT_REUSE", true);
   config.tls.tls12 = env.equals("TLS12_ENABLED", "true");
@@ -421,6 +401,7 @@ Result<Config> Config::from_env(const Env& all, const Surroundings& around) {
   if (!config.proxy && !config.dns_proxy) {
     env.fail("error parsing proxy config: ztunnel run without any servers enabled");
   }
+  report_unsupported(all, env, config);
   if (auto result = env.result(); !result) return result.error();
   return config;
 }

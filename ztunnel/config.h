@@ -90,8 +90,8 @@ struct Config {
     uint32_t frame_size = 1U << 20U;          // HTTP2_FRAME_SIZE
   } http2;
 
-  // What may be held for those who do not read (common/base/memory_account.h). One connection holds
-  // at most http2.stream_window.
+  // What may be held for those who do not read (common/base/memory_account.h). What waits
+  // for one connection is at most http2.stream_window.
   struct Memory {
     uint64_t budget = 0;           // CULVERT_MEMORY_BUDGET: of the process
     uint64_t workload_budget = 0;  // CULVERT_WORKLOAD_MEMORY_BUDGET: of a pod

@@ -38,24 +38,37 @@ void CredentialSource::prefetch(const state::Identity& identity) {
                 });
 }
 
+void CredentialSource::keep_only(const std::set<state::Identity>& needed) {
+  for (const auto& entry : source_.entries()) {
+    if (needed.contains(entry.identity)) continue;
+    source_.forget(entry.identity);
+    // Behind what the waiters were told.
+    for (Credentials* worker : workers_)
+      worker->reactor().post([worker, identity = entry.identity] { worker->forget(identity); });
+  }
+}
+
 net::Task<Result<tls::CredentialPtr>> Credentials::get(state::Identity identity) {
-  auto& held = slots_[identity];
-  if (held == nullptr) held = std::make_unique<Slot>(reactor_);
-  Slot& slot = *held;  // never erased: one per identity of this node's pods
-  if (slot.credential != nullptr && WallClock::now() < slot.credential->not_after())
-    co_return slot.credential;
-  if (!slot.requested) {
-    slot.requested = true;
+  const std::shared_ptr<Slot> held = slot(identity);
+  if (held->credential != nullptr && WallClock::now() < held->credential->not_after())
+    co_return held->credential;
+  if (!held->requested) {
+    held->requested = true;
     source_.request(*this, identity);
   }
-  while (slot.requested) co_await slot.answered.wait();
-  if (slot.error) co_return *slot.error;
-  co_return slot.credential;
+  while (held->requested) co_await held->answered.wait();
+  if (held->error) co_return *held->error;
+  co_return held->credential;
+}
+
+std::shared_ptr<Credentials::Slot> Credentials::slot(const state::Identity& identity) {
+  auto& held = slots_[identity];
+  if (held == nullptr) held = std::make_shared<Slot>(reactor_);
+  return held;
 }
 
 void Credentials::deliver(const state::Identity& identity, Result<tls::CredentialPtr> result) {
-  auto& held = slots_[identity];
-  if (held == nullptr) held = std::make_unique<Slot>(reactor_);
+  const std::shared_ptr<Slot> held = slot(identity);
   held->requested = false;
   held->error.reset();
   if (result)
@@ -63,6 +76,13 @@ void Credentials::deliver(const state::Identity& identity, Result<tls::Credentia
   else
     held->error = result.error();
   held->answered.wake_all();
+}
+
+void Credentials::forget(const state::Identity& identity) {
+  const auto found = slots_.find(identity);
+  // A request that is on its way will be answered to this slot; the source then knows the identity
+  // again, and forgets it with the next change.
+  if (found != slots_.end() && !found->second->requested) slots_.erase(found);
 }
 
 }  // namespace culvert::ztunnel

@@ -5,6 +5,7 @@
 #include "common/net/task.h"
 
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 namespace culvert::ztunnel {
@@ -25,6 +26,10 @@ class CredentialSource {
   void request(Credentials& worker, const state::Identity& identity);
   // Control thread.
   void prefetch(const state::Identity& identity);
+  // Control thread. Forgets the certificates of all identities but `needed`, so that those of pods
+  // that are gone are neither kept nor renewed. Whoever waits for one is told that it is no longer
+  // needed; whoever asks again gets a new one.
+  void keep_only(const std::set<state::Identity>& needed);
   [[nodiscard]] std::vector<ca::CertManager::Entry> entries() const { return source_.entries(); }
 
  private:
@@ -47,6 +52,7 @@ class Credentials {
 
   // From the source, on this worker's thread.
   void deliver(const state::Identity& identity, Result<tls::CredentialPtr> result);
+  void forget(const state::Identity& identity);
   [[nodiscard]] net::Reactor& reactor() const { return reactor_; }
 
  private:
@@ -59,7 +65,10 @@ class Credentials {
   };
   net::Reactor& reactor_;
   CredentialSource& source_;
-  std::unordered_map<state::Identity, std::unique_ptr<Slot>> slots_;
+  std::shared_ptr<Slot> slot(const state::Identity& identity);
+
+  // Shared with those who wait: what they wait for may be forgotten.
+  std::unordered_map<state::Identity, std::shared_ptr<Slot>> slots_;
 };
 
 }  // namespace culvert::ztunnel

@@ -70,8 +70,9 @@ bool is_settled(const FileVersion& version) {
 
 }  // namespace
 
-LocalMesh::LocalMesh(state::Store& store, UniqueFunction<void(const state::SnapshotPtr&)> on_change)
-    : store_(store), on_change_(std::move(on_change)) {}
+LocalMesh::LocalMesh(state::Store& store, UniqueFunction<void(const state::SnapshotPtr&)> on_change,
+                     UniqueFunction<void()> on_rejected)
+    : store_(store), on_change_(std::move(on_change)), on_rejected_(std::move(on_rejected)) {}
 
 void LocalMesh::publish(const config::LocalCounts& counts) {
   on_change_(store_.commit());
@@ -125,7 +126,7 @@ void LocalMesh::reload() {
   // Workers still hold what was before, and let go of it when they get to it.
   tidy_->arm_in(std::chrono::seconds(1));
   if (applied) return;
-  ++rejected_;
+  on_rejected_();
   kLog.error("{} changed but cannot be used, keeping what was loaded before: {}", path_,
              applied.error().message());
 }

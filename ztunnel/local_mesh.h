@@ -22,13 +22,14 @@ namespace culvert::ztunnel {
 // Control thread.
 class LocalMesh {
  public:
-  // `on_change` gets each new snapshot. `store` outlives it.
-  LocalMesh(state::Store& store, UniqueFunction<void(const state::SnapshotPtr&)> on_change);
+  // `on_change` gets each new snapshot; `on_rejected` hears of each changed file that cannot be
+  // used. `store` outlives it.
+  LocalMesh(state::Store& store, UniqueFunction<void(const state::SnapshotPtr&)> on_change,
+            UniqueFunction<void()> on_rejected);
 
   // Error: the file cannot be read or parsed; fatal at start.
   Result<> load_file(net::Reactor& control, const std::string& path);
   Result<> load_text(const std::string& text);
-  [[nodiscard]] uint64_t rejected_reloads() const { return rejected_; }
 
  private:
   Result<> read_and_publish();
@@ -37,7 +38,7 @@ class LocalMesh {
 
   state::Store& store_;
   UniqueFunction<void(const state::SnapshotPtr&)> on_change_;
-  uint64_t rejected_ = 0;
+  UniqueFunction<void()> on_rejected_;
   std::string path_;
   // Of the file that was read last, whether it could be used or not.
   std::optional<FileVersion> version_;  // none: it may change without showing

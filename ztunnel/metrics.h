@@ -17,15 +17,17 @@
 // The node proxy's metrics: Istio's names, help texts and label orders, which dashboards depend on.
 namespace culvert::ztunnel {
 
-// Every family, in order of output. Registered once, before the first shard is made.
+// Every family, in order of output. Registered once, before the first shard is made. Those of what
+// this build does not do (xDS, DNS, CRLs) are there, without values, as dashboards name them.
 struct MetricFamilies {
   MetricFamilies(metrics::Registry& registry, bool shared_mode);
 
-  metrics::FamilyId build;              // component, tag
-  metrics::FamilyId development_ca;     // 1 while certificates come from LOCAL_CA_DIR
-  metrics::FamilyId xds_terminations;   // reason
-  metrics::FamilyId xds_messages;       // url
-  metrics::FamilyId xds_message_bytes;  // url
+  metrics::FamilyId build;                          // component, tag
+  metrics::FamilyId development_ca;                 // 1 while certificates come from LOCAL_CA_DIR
+  metrics::FamilyId config_loads, config_rejected;  // versions of the mesh file taken, and refused
+  metrics::FamilyId xds_terminations;               // reason
+  metrics::FamilyId xds_messages;                   // url
+  metrics::FamilyId xds_message_bytes;              // url
   metrics::FamilyId opened, closed, received, sent, failed;  // traffic labels
   metrics::FamilyId sockets_open;                            // reporter
   metrics::FamilyId on_demand_dns;                           // source_*, hostname

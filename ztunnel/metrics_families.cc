@@ -125,6 +125,10 @@ MetricFamilies::MetricFamilies(Registry& registry, bool shared_mode) {
   build = gauge(registry, "istio_build", "Istio component build info", {"component", "tag"});
   development_ca = gauge(registry, "culvert_development_ca",
                          "Whether certificates come from a development CA on disk (unstable)");
+  config_loads = counter(registry, "culvert_config_loads",
+                         "Versions of the mesh file that took effect (unstable)");
+  config_rejected = counter(registry, "culvert_config_rejected",
+                            "Versions of the mesh file that were refused (unstable)");
   add_xds(registry, *this);
   add_traffic(registry, *this);
   add_dns(registry, *this);

@@ -166,7 +166,9 @@ void PodProxy::close_listeners() {
 }
 
 net::Task<> PodProxy::hand_over(Time deadline) {
-  for (auto& listener : listeners_) listener->divert(settings_.handover->successor());
+  const uint16_t port = worker_.config.listeners.inbound.port;  // it is the same on all of ours
+  if (const auto heir = settings_.handover->heir(settings_.sockets.listening(port)))
+    for (auto& listener : listeners_) listener->divert(*heir);
   net::Event never(worker_.reactor);
   co_await never.wait(std::min(deadline, Clock::now() + kHandover));
 }

@@ -28,7 +28,7 @@ class PodProxy {
     PodInfo pod;
     net::SocketFactory sockets;
     std::shared_ptr<MemoryAccount> memory;  // the pod's
-    std::shared_ptr<Handover> handover;     // null: no successor can listen beside us
+    std::shared_ptr<Handover> handover;     // null: no other process can listen beside us
     // The node proxy's own namespace: nothing to redirect, and never a client's address as source.
     bool self = false;
   };
@@ -43,8 +43,8 @@ class PodProxy {
   PodProxy& operator=(const PodProxy&) = delete;
 
   // Stops accepting, after taking what waits in the accept queues. Graceful: leaves new connections
-  // to a successor first, ends tunnels as their streams end, everything at `deadline`; immediate:
-  // ends everything now. `done` is called once, later.
+  // to another process first, ends tunnels as their streams end, everything at `deadline`;
+  // immediate: ends everything now. `done` is called once, later.
   void drain(DrainMode mode, Time deadline, UniqueFunction<void()> done);
   // The mesh changed: incoming connections are checked again if policies did.
   void mesh_changed();

@@ -36,8 +36,8 @@ Result<Surroundings> read_surroundings(int argc, const char* const* argv) {
   if (auto resolv_conf = read_file("/etc/resolv.conf")) {
     around.resolv_conf = std::move(*resolv_conf);
   } else {
-    around.warnings.push_back(fmt::format("{}; workloads known by hostname only will not resolve",
-                                          resolv_conf.error().message()));
+    around.warnings.push_back(
+        fmt::format("no resolver in /config_dump: {}", resolv_conf.error().message()));
   }
   return around;
 }

@@ -23,8 +23,8 @@ namespace culvert::ztunnel {
 class PodProxy;
 
 // One data-plane thread and everything it owns: its loop, its view of the mesh, its certificates,
-// its scratch memory, its metrics, its half of every pod's proxy. Workers share nothing that
-// changes, except for the count of held memory.
+// its scratch memory, its metrics, its share of every pod's proxy. What workers share and change
+// is the count of held memory and the queues of messages and of log lines.
 class Worker {
  public:
   Worker(unsigned index, const Config& config, metrics::Registry& registry,

@@ -124,10 +124,12 @@ void WorkerProxies::start_on_workers(PodProxy::Settings settings,
 void WorkerProxies::start(const std::string& uid, const PodInfo& pod, net::NetnsPtr netns,
                           Done done) {
   const net::SocketFactory sockets(socket_options(false), std::move(netns), home_);
+  std::shared_ptr<Handover> handover;
+  if (socket_options(false).reuse_port)
+    handover = std::make_shared<Handover>(workers_.size(),
+                                          sockets.listening(config_.listeners.inbound.port));
   auto listeners = listen(sockets, false);
   if (!listeners) return done(listeners.error());
-  std::shared_ptr<Handover> handover;
-  if (socket_options(false).reuse_port) handover = std::make_shared<Handover>(workers_.size());
   start_on_workers({.uid = uid,
                     .pod = pod,
                     .sockets = sockets,

@@ -28,6 +28,11 @@ void CertSource::fetch(const state::Identity& identity, Priority priority, Signe
   schedule();
 }
 
+void CertSource::forget(const state::Identity& identity) {
+  manager_.forget(identity);
+  schedule();
+}
+
 void CertSource::schedule() {
   const Time next = manager_.next_wakeup();
   if (next == kNever)

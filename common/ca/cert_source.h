@@ -20,8 +20,9 @@ class CertSource {
   CertSource(const CertSource&) = delete;
   CertSource& operator=(const CertSource&) = delete;
 
-  // See CertManager::fetch.
+  // See CertManager.
   void fetch(const state::Identity& identity, Priority priority, Signer::Done done);
+  void forget(const state::Identity& identity);
   [[nodiscard]] std::vector<CertManager::Entry> entries() const { return manager_.entries(); }
 
  private:

@@ -7,6 +7,8 @@ namespace {
 
 // Of a tunnel, in the kernel: what a stream says next waits behind no more.
 constexpr size_t kMaxUnsent = 128 * 1024;
+// What the session holds of ordinary heads and answers is not counted: it is there for a turn.
+constexpr size_t kOrdinary = 16 * 1024;
 constexpr int kStepsPerTurn = 4;  // then other connections have their turn
 
 }  // namespace
@@ -80,12 +82,13 @@ void Connection::read_some() {
       return fail(ErrorCode::kInternalError,
                   Error(Errc::kConnectionLost, "the peer closed the TLS connection"));
     }
+    if (!closed_ && !pay()) return;
   }
   flush_if_wanted();
 }
 
 Result<> Connection::on_plaintext(MutableBytes plaintext) { return session_.feed(plaintext); }
-void Connection::on_end() { session_.end_of_input(); }
+void Connection::on_open_done() { session_.end_of_read(); }
 
 // ---- output
 
@@ -103,7 +106,7 @@ void Connection::on_turn() {
   if (!closed_) flush();
 }
 
-// False while the socket takes no more.
+// False while the socket takes no more, and when the connection was closed.
 bool Connection::send_pending() {
   while (!unsent_.empty()) {
     if (!socket_->writable()) return false;
@@ -115,8 +118,7 @@ bool Connection::send_pending() {
     unsent_.consume(sent.bytes);
   }
   unsent_.shrink();
-  held_.release();
-  return true;
+  return pay();
 }
 
 void Connection::flush() {
@@ -133,7 +135,7 @@ void Connection::flush() {
     if (sent.status == net::IoResult::Status::kError)
       return fail(ErrorCode::kInternalError, system_error(sent.error, "connection lost"));
     unsent_.append(sealed->subspan(sent.bytes));
-    if (auto held = held_.resize(unsent_.capacity()); !held) return give_up(held.error());
+    if (!pay()) return;
   }
   if (!closed_ && session_.finished() && unsent_.empty())
     close(ErrorCode::kNoError, Error(Errc::kGoingAway));
@@ -234,6 +236,14 @@ void Connection::close(ErrorCode code, const Error& reason) {
     }
   }
   fail(ErrorCode::kInternalError, reason);
+}
+
+// For what is held now. False: that was refused, and the connection is closed.
+bool Connection::pay() {
+  const size_t session = session_.held_bytes();
+  const auto paid = held_.resize(unsent_.capacity() + (session > kOrdinary ? session : 0));
+  if (!paid) give_up(paid.error());
+  return static_cast<bool>(paid);
 }
 
 // The peer does not read, so it cannot be told; what the kernel still has for it goes as well.

@@ -54,9 +54,9 @@ struct Keepalive {
 // of Buffers::batch) → Engine::seal (where it lies) → send.
 // In:  recv into Buffers::input → Engine::open (where it lies) → TunnelSession::feed →
 // TunnelStream::on_data (one scattered send to the application's socket for all that came for it).
-// Nothing is copied in between, unless a socket does not take it. While the peer does not take our
-// bytes nothing is produced, so the applications feel it. What it holds meanwhile is in an account;
-// where that refuses, the connection is closed.
+// Nothing is copied in between but the records that a read has cut, and what a socket does not
+// take. While the peer does not take our bytes nothing is produced, so the applications feel it.
+// What it holds meanwhile is in an account; where that refuses, the connection is closed.
 class Connection final : private net::Socket::Observer,
                          private net::TurnHook,
                          private net::TimerEntry,
@@ -116,7 +116,7 @@ class Connection final : private net::Socket::Observer,
   void on_ping_ack() override;
   void on_shutdown_noticed() override;
   Result<> on_plaintext(MutableBytes plaintext) override;
-  void on_end() override;
+  void on_open_done() override;
 
   void read_some();
   void flush();
@@ -124,6 +124,7 @@ class Connection final : private net::Socket::Observer,
   bool send_pending();
   void schedule_flush();
   void flush_if_wanted();
+  bool pay();
   void give_up(const Error& refusal);
   void fail(ErrorCode code, const Error& reason);
 
@@ -138,7 +139,7 @@ class Connection final : private net::Socket::Observer,
   ConnectionHandler& handler_;
   size_t batch_size_ = tls::RecordBatch::kSize;
   ByteQueue unsent_;  // ciphertext the socket did not take; while not empty nothing is produced
-  HeldBytes held_;    // for it
+  HeldBytes held_;    // for it, and for what the session has not finished with
   std::unique_ptr<const Error> refusal_;
   bool waiting_for_pong_ = false;
   bool draining_ = false;    // drain() was called

@@ -8,8 +8,8 @@
 
 namespace culvert::h2 {
 
-// A header field to send. Names lower case. `sensitive`: never put into the compression table
-// (values that differ on every request would only evict useful entries).
+// A header field to send. Names lower case. `no_index`: not put into the compression table (values
+// that differ on every request would only evict useful entries); it is not a secret's "never".
 struct Field {
   std::string_view name;
   std::string_view value;

@@ -42,7 +42,7 @@ Result<> TunnelSession::feed(MutableBytes bytes) {
   return taken;
 }
 
-void TunnelSession::end_of_input() { hand_on(); }
+void TunnelSession::end_of_read() { hand_on(); }
 
 Result<> TunnelSession::break_off(ErrorCode code, const char* what) {
   hand_on();

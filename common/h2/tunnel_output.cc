@@ -110,7 +110,9 @@ bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
   producing_ = &stream;
   const TunnelStream::Produced produced = stream.produce(std::span(to).first(parts));
   if (std::exchange(producing_, nullptr) == nullptr) return true;  // given up: so are its bytes
-  const bool end = produced.end && !stream.closing_;
+  // Also of a stream that was reset meanwhile: the reset goes behind it. Who has said all and takes
+  // nothing more ends so (RFC 9113 section 8.1), and what it said is whole.
+  const bool end = produced.end;
   size_t left = produced.bytes;
   for (size_t i = 0; i < parts && (left > 0 || (i == 0 && end)); ++i) {
     const size_t n = std::min(left, to[i].iov_len);

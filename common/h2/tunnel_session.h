@@ -69,11 +69,11 @@ class TunnelSession final : private FrameSink {
   TunnelSession(const TunnelSession&) = delete;
   TunnelSession& operator=(const TunnelSession&) = delete;
 
-  // Takes all of `bytes`, which stay where they are until end_of_input(). Error: the peer broke the
+  // Takes all of `bytes`, which stay where they are until end_of_read(). Error: the peer broke the
   // protocol or flooded us; GOAWAY is queued, fill once more and close.
   Result<> feed(MutableBytes bytes);
   // What was fed is about to go: the rest of it is handed on. After each read.
-  void end_of_input();
+  void end_of_read();
   // Frames into `batch`, control frames first, then streams that have little to say, then the
   // others in turn. Stops when the batch is full; sooner where bulk could keep others waiting, or
   // memory is short, as we hold what the socket does not take of it.

@@ -17,7 +17,7 @@ using StreamId = int32_t;
 
 // One stream of a TunnelSession: what it is told, and what the session keeps of it (so a stream is
 // one object, found without a look-up). Owned by its user. One that dies before on_closed must be
-// detached first. Callbacks come only from feed(), end_of_input(), fill() and fail().
+// detached first. Callbacks come only from feed(), end_of_read(), fill() and fail().
 class TunnelStream : public net::intrusive::list_base_hook<net::AutoUnlink> {
  public:
   TunnelStream(const TunnelStream&) = delete;
@@ -25,8 +25,8 @@ class TunnelStream : public net::intrusive::list_base_hook<net::AutoUnlink> {
 
   // The request (server) or final response (client) head. `end`: no data follows; on_end comes too.
   virtual void on_head(Head head, bool end) = 0;
-  // Bytes, in pieces as they lie in the input: gathered over everything that came for the stream
-  // without another's between. Valid only during the call. Window is given back with
+  // Bytes, in pieces as they lie in the input: gathered over what came for the stream without
+  // another's between, 64 of them at most. Valid only during the call. Window is given back with
   // TunnelSession::consume as they are taken.
   virtual void on_data(std::span<const iovec> pieces) = 0;
   // END_STREAM: clean end of input.
@@ -51,7 +51,7 @@ class TunnelStream : public net::intrusive::list_base_hook<net::AutoUnlink> {
  private:
   friend class TunnelSession;
   StreamId id_ = 0;
-  bool has_more_ = false;  // it gave all it was asked for: from now on it is asked for a batch
+  bool has_more_ = false;  // it gave all it was asked for last: it is asked for a batch next
   // Pieces in a row, since it last gave many records at once, that were all it had; as far as they
   // matter. It begins as one that never did.
   uint8_t small_pieces_ = UINT8_MAX;

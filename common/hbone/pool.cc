@@ -195,7 +195,7 @@ net::Task<Result<Pool::Connected>> Pool::connect(TunnelKey key, std::vector<h2::
     const int status = parse_status(**head);
     if (status != 200)
       co_return Error(Errc::kStatus, fmt::format("{} {}", status, status_reason(status)));
-    co_return Connected{std::move(stream), *head, connection.local_address()};
+    co_return Connected{std::move(stream), connection.local_address()};
   }
 }
 

@@ -40,7 +40,8 @@ struct PoolOptions {
   h2::Keepalive keepalive;
 };
 
-// The outgoing tunnels of one pod on one worker, shared by all connections of that pod.
+// Outgoing tunnels of one worker, shared by all connections of their owner: one pod of the
+// ztunnel's, or the whole waypoint.
 //
 // One tunnel is opened at a time per key, however many ask: the others wait for it, and when it
 // fails they all learn the error at once, so that an unreachable peer costs one connect timeout,
@@ -64,13 +65,13 @@ class Pool {
   // What a user connection got: an open CONNECT stream, answered with 200.
   struct Connected {
     std::unique_ptr<Stream> stream;
-    const h2::Head* head = nullptr;  // of the answer; lives in `stream`
-    net::SocketAddress local;        // our end of the tunnel
+    net::SocketAddress local;  // our end of the tunnel
   };
   // Opens a stream on a tunnel for `key`. A stream refused before the peer did anything (a tunnel
   // that is going away) is retried once on a new tunnel. Streams beyond the peer's
   // SETTINGS_MAX_CONCURRENT_STREAMS, opened before it was known, are retried wherever there is room
-  // until `deadline`. Errors: dial's, tls::Errc, h2::Errc, hbone::Errc::kStatus.
+  // until `deadline`. Errors: dial's, tls::Errc, h2::Errc (kTimedOut: the deadline),
+  // culvert::Errc::kMemory, hbone::Errc::kStatus.
   net::Task<Result<Connected>> connect(TunnelKey key, std::vector<h2::Field> fields, Time deadline);
 
   // Graceful: no new tunnels or streams; tunnels close as their streams end.

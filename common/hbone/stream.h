@@ -52,7 +52,8 @@ class Stream final : private h2::TunnelStream {
   // Server: the stream that ConnectionHandler::on_stream announced.
   void accept(h2::StreamId id);
 
-  // The peer's head, when it has come. Errors: kStreamReset, kRefused, kConnectionLost, kTimedOut.
+  // The peer's head, when it has come. Errors: kStreamReset, kRefused, kConnectionLost, kTimedOut,
+  // culvert::Errc::kMemory.
   net::Task<Result<const h2::Head*>> head(Time deadline);
   // It will not be asked for again: its memory goes. Pointers to it are invalid from now on.
   void drop_head() { head_.emplace(); }
@@ -67,7 +68,6 @@ class Stream final : private h2::TunnelStream {
 
   // Of input that nobody took yet, with its memory; none once it is taken.
   [[nodiscard]] size_t held_bytes() const { return kept_.capacity(); }
-  [[nodiscard]] bool input_ended() const { return input_ended_; }
   [[nodiscard]] net::Reactor& reactor() const { return changed_.reactor(); }
 
  private:

@@ -53,7 +53,7 @@ void register_memory_metrics(Registry& registry, const MemoryAccount& process,
             "Memory that is held for those who do not read (unstable).",
             [&process] { return process.held(); });
   add_bytes(registry, "culvert_connection_memory_budget_bytes",
-            "Memory that one connection may hold at most: the window of its stream (unstable).",
+            "Bytes that may wait for one connection: the largest window of its stream (unstable).",
             [connection_budget] { return connection_budget; });
   registry.add_callback("culvert_memory_pressure",
                         "Whether the memory this process may use is nearly gone (unstable).",

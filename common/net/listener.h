@@ -32,7 +32,6 @@ class Listener final : private Watch, private TurnHook {
   // They are shared out again.
   void divert_no_more();
   [[nodiscard]] SocketAddress local_address() const;
-  [[nodiscard]] uint64_t accept_errors() const { return errors_; }
 
  private:
   static constexpr int kAcceptsPerTurn = 64;  // then established connections have their turn

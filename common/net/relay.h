@@ -13,7 +13,7 @@
 
 namespace culvert::net {
 
-// Counts bytes of one direction as they are written.
+// Counts bytes of one direction, where they come in or go out.
 class Meter {
  public:
   virtual void add(size_t bytes) = 0;

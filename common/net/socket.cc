@@ -83,11 +83,10 @@ IoResult Socket::after_recv(ssize_t n, size_t wanted) {
     if (static_cast<size_t>(n) < wanted && !input_closed_ && !urgent_) readable_ = false;
     return {IoResult::Status::kDone, static_cast<size_t>(n), 0};
   }
-  if (n == 0) {
-    // After a failed send the kernel shows what was a reset as an end (send_error_).
-    if (send_error_ != 0) return {IoResult::Status::kError, 0, send_error_};
-    return {IoResult::Status::kEof, 0, 0};
-  }
+  // The kernel says only once why a connection was lost, and then that input has ended: who learnt
+  // it from a send is not to take that for the peer's FIN.
+  if (n == 0 && lost_ != 0) return {IoResult::Status::kError, 0, lost_};
+  if (n == 0) return {IoResult::Status::kEof, 0, 0};
   if (errno == EAGAIN || errno == EINTR) {
     if (errno == EAGAIN) readable_ = false;
     return {IoResult::Status::kWouldBlock, 0, 0};
@@ -114,8 +113,8 @@ IoResult Socket::after_send(ssize_t n, size_t wanted) {
     if (errno == EAGAIN) writable_ = false;
     return {IoResult::Status::kWouldBlock, 0, 0};
   }
-  // EPIPE is no news: the peer had said its FIN before, or the error has been told.
-  if (errno != EPIPE) send_error_ = errno;
+  // EPIPE is what a reset behind the peer's FIN is: all its input is here.
+  if (errno != EPIPE && lost_ == 0) lost_ = errno;
   return {IoResult::Status::kError, 0, errno};
 }
 
@@ -217,14 +216,6 @@ SocketAddress Socket::local_address() const {
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
   ::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&storage), &length);
-  return SocketAddress::from(storage);
-}
-
-Result<SocketAddress> Socket::peer_address() const {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof storage;
-  if (::getpeername(fd_.get(), reinterpret_cast<sockaddr*>(&storage), &length) != 0)
-    return system_error(errno);
   return SocketAddress::from(storage);
 }
 

@@ -94,7 +94,6 @@ class Socket final : public ByteStream, private Watch {
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] Reactor& reactor() const { return reactor_; }
   [[nodiscard]] SocketAddress local_address() const;
-  [[nodiscard]] Result<SocketAddress> peer_address() const;
 
  private:
   struct Connecting {};
@@ -109,9 +108,7 @@ class Socket final : public ByteStream, private Watch {
   bool input_closed_ = false;  // FIN or error seen: a short read does not mean "nothing more"
   bool output_finished_ = false;
   bool urgent_ = false;  // seen: a short read does not mean "nothing more" either
-  // What a send failed with. The kernel tells an error once, to whoever asks first; a read after
-  // that would find an end that looks good.
-  int send_error_ = 0;
+  int lost_ = 0;         // why a send failed, if input that ends then was cut off
   Observer* observer_ = nullptr;
   Event changed_;
 };

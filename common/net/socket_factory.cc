@@ -1,6 +1,7 @@
 #include "common/net/socket_factory.h"
 
 #include "common/base/log.h"
+#include "common/net/listening_table.h"
 
 #include <fmt/format.h>
 
@@ -9,6 +10,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <fstream>
 
 namespace culvert::net {
 namespace {
@@ -98,6 +100,20 @@ Result<SocketFactory::TcpListener> SocketFactory::listen(uint16_t port, Transpar
   constexpr int kBacklog = 128;
   if (::listen(fd, kBacklog) != 0) return failed();
   return listener;
+}
+
+std::vector<uint64_t> SocketFactory::listening(uint16_t port) const {
+  std::vector<uint64_t> inodes;
+  const auto read = [&] {
+    // Of this thread, and so of the namespace that it is in.
+    std::ifstream table(options_.ipv6 ? "/proc/thread-self/net/tcp6" : "/proc/thread-self/net/tcp");
+    inodes = listening_sockets(table, port);
+  };
+  if (netns_ == nullptr)
+    read();
+  else if (!netns_->run(*home_, read))
+    inodes.clear();
+  return inodes;
 }
 
 Result<Fd> SocketFactory::make_dialler(bool v4) const {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace culvert::net {
 
@@ -44,6 +45,10 @@ class SocketFactory {
   // address …`.
   [[nodiscard]] Result<TcpListener> listen(uint16_t port, Transparent transparent,
                                            bool keepalive) const;
+
+  // Who listens now where listen(port) does, of any process: inodes of sockets. None if the kernel
+  // does not say.
+  [[nodiscard]] std::vector<uint64_t> listening(uint16_t port) const;
 
   // A non-blocking TCP socket ready for connect to `destination`: TCP_NODELAY, keepalive.
   [[nodiscard]] Result<Fd> dial(const IpAddress& destination) const;

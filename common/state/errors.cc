@@ -26,8 +26,6 @@ class Category final : public std::error_category {
         return "requested service found, but cannot resolve port";
       case Errc::kNoIpForService:
         return "requested service found, but has no IP addresses";
-      case Errc::kNoResolvedAddresses:
-        return "no ip addresses were resolved for workload";
       case Errc::kUnknownSourceWorkload:
         return "failed to fetch information about local workload";
     }

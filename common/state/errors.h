@@ -14,7 +14,6 @@ enum class Errc {
   kNoHostname,             // no service or workload for hostname
   kNoPortForServices,      // requested service … found, but cannot resolve port
   kNoIpForService,         // requested service … found, but has no IP addresses
-  kNoResolvedAddresses,    // no ip addresses were resolved for workload
   kUnknownSourceWorkload,  // failed to fetch information about local workload
 };
 std::error_code make_error_code(Errc value);

@@ -93,10 +93,6 @@ WorkloadPtr Snapshot::local_workload(std::string_view name, std::string_view ns,
   return *std::prev(after);
 }
 
-bool Snapshot::has_local_account(std::string_view ns, std::string_view service_account) const {
-  return tables_->local_accounts.find(AccountKey{ns, service_account}) != nullptr;
-}
-
 ServicePtr Snapshot::service_by_vip(std::string_view network, const net::IpAddress& ip,
                                     std::optional<std::string_view> client_namespace) const {
   if (const ServiceList* exact = tables_->services_by_vip.find(AddressKey{network, ip})) {

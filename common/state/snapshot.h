@@ -41,9 +41,6 @@ class Snapshot {
   // I").
   [[nodiscard]] WorkloadPtr local_workload(std::string_view name, std::string_view ns,
                                            std::string_view service_account) const;
-  // Whether any node-local workload has this service account, in any trust domain: false after a
-  // removal means that its certificate is no longer needed.
-  [[nodiscard]] bool has_local_account(std::string_view ns, std::string_view service_account) const;
   // Exact VIPs that are visible first, then CIDR VIPs. Among exact ones: best_service(). Among
   // CIDRs: maximise (in client namespace, prefix length, canonical), the first of equals.
   // `client_namespace` absent: visibility is not enforced.

@@ -24,14 +24,14 @@ struct Peer {
 };
 
 // Receives plaintext, possibly several times per call of Engine::open. All bytes of one call stay
-// where they are until its on_end() returns.
+// where they are until its on_open_done() returns.
 class PlaintextSink {
  public:
   virtual ~PlaintextSink() = default;
   // An error stops Engine::open, which returns it.
   virtual Result<> on_plaintext(MutableBytes plaintext) = 0;
   // The last of every call of Engine::open, also of one that fails.
-  virtual void on_end() {}
+  virtual void on_open_done() {}
 };
 
 // One TLS 1.3 connection without I/O: ciphertext in, ciphertext out, plaintext at the middle.
@@ -58,7 +58,7 @@ class Engine {
 
   enum class Handshake : uint8_t { kMore, kDone };
   // Takes all of `in` (may be empty at the client's start), appends what to send to `out`. After
-  // kDone call open({}, sink) once: application data may have come with the last flight.
+  // kDone call open({}, sink, out) once: application data may have come with the last flight.
   virtual Result<Handshake> handshake(Bytes in, ByteQueue& out) = 0;
 
   // Decrypts all complete records of what was fed so far plus `in`; a partial record is kept

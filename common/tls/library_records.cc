@@ -20,7 +20,7 @@ class Opened {
  public:
   Opened(Context::Impl& context, PlaintextSink& sink) : context_(context), sink_(sink) {}
   ~Opened() {
-    sink_.on_end();
+    sink_.on_open_done();
     for (RecordBuffer& buffer : buffers_) context_.give_buffer(std::move(buffer));
   }
   Opened(const Opened&) = delete;

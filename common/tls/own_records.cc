@@ -27,7 +27,7 @@ Result<bool> OwnRecords::open(MutableBytes in, PlaintextSink& sink, ByteQueue& o
   Result<bool> more = true;
   if (!early.empty()) more = open_records(early.readable(), sink, out);
   if (more && *more) more = open_records(in, sink, out);
-  sink.on_end();
+  sink.on_open_done();
   opener_.end_input();
   return more;
 }

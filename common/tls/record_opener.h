@@ -12,8 +12,8 @@ namespace culvert::tls {
 
 // Cuts what arrives on an established TLS 1.3 connection into records and decrypts them where they
 // lie (RFC 8446 sections 5.1, 5.2, 5.4). Knows nothing of what is in them. An incomplete record
-// at the end of the input is kept, in a buffer that the worker's connections share: an idle
-// connection holds none. For common/tls only; single-threaded.
+// at the end of the input is kept, in a buffer of the worker's that is this opener's until the
+// record is whole: an idle connection holds none. For common/tls only; single-threaded.
 class RecordOpener {
  public:
   RecordOpener(const Suite& suite, const TrafficSecret& start, Context::Impl& context)

@@ -16,7 +16,6 @@ inline constexpr size_t kRecordHeader = 5;
 inline constexpr size_t kRecordTag = 16;  // of every suite that we speak
 
 enum class ContentType : uint8_t {
-  kChangeCipherSpec = 20,
   kAlert = 21,
   kHandshake = 22,
   kApplicationData = 23,

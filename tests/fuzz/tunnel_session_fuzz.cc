@@ -140,7 +140,7 @@ void check_frames(Bytes sent, bool preface) {
 }
 
 void finish(Side& side, Role role) {
-  side.session.end_of_input();
+  side.session.end_of_read();
   const Field answer[] = {{":status", "200"}};
   for (auto& [id, stream] : side.streams) {
     if (stream->closed) continue;
@@ -172,7 +172,7 @@ std::string run(Role role, Bytes input, size_t piece) {
   } else {
     std::string preface(kPreface);
     CULVERT_CHECK(side.session.feed({reinterpret_cast<uint8_t*>(preface.data()), preface.size()}));
-    side.session.end_of_input();
+    side.session.end_of_read();
   }
   side.fill();
   bool fed = true;
@@ -181,7 +181,7 @@ std::string run(Role role, Bytes input, size_t piece) {
     input = input.subspan(part.size());
     std::vector<uint8_t> copy(part.begin(), part.end());
     fed = side.session.feed(copy).has_value();
-    side.session.end_of_input();
+    side.session.end_of_read();
   }
   std::string log = side.log;  // what we send later depends on when we are asked
   finish(side, role);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -156,9 +157,9 @@ def test_cut_connections_are_counted_before_the_end(lab):
     assert all(not name.startswith("istio_tcp_connections_failed") for name in seen[-1])
 
 
-@pytest.mark.parametrize("node", ["node1", "node2"])
-def test_a_successor_takes_over_without_a_refused_connection(lab, node):
-    """Connections keep coming from both sides of the change, one after the other without pause, and each of them works."""
+@contextlib.contextmanager
+def connections_that_keep_coming(lab):
+    """One after the other without pause, of several clients. Gives what failed, and a list with how many worked."""
     done, failures, count = threading.Event(), [], [0]
 
     def keep_connecting(source):
@@ -169,21 +170,28 @@ def test_a_successor_takes_over_without_a_refused_connection(lab, node):
             except (OSError, EOFError) as error:
                 failures.append((source, repr(error)))
 
-    long_lived = opened(lab)
     threads = [threading.Thread(target=keep_connecting, args=(source,)) for source in (CLIENT, CLIENT, OUTSIDER)]
     for thread in threads:
         thread.start()
     try:
         wait_until(lambda: count[0] > 50, 10, "connections before the change")
+        yield failures, count
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(25)
+
+
+@pytest.mark.parametrize("node", ["node1", "node2"])
+def test_a_successor_takes_over_without_a_refused_connection(lab, node):
+    """Connections keep coming from both sides of the change, and each of them works."""
+    long_lived = opened(lab)
+    with connections_that_keep_coming(lab) as (failures, count):
         old, new = restart(lab, node)
         old.wait_for_log("drain started")
         carries(long_lived)
         at_change = count[0]
         wait_until(lambda: count[0] > at_change + 200, 20, "connections after the change")
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join(25)
     assert failures == []
     carries(long_lived)
     assert old.running
@@ -191,6 +199,22 @@ def test_a_successor_takes_over_without_a_refused_connection(lab, node):
     assert old.wait(10) == 0
     assert new.is_ready()
     wait_for_access(new, f"{lab.pod(REMOTE_SERVER).ip}:{PORT}")
+
+
+def test_a_successor_that_is_taken_back_leaves_connections_to_the_older(lab):
+    """An update that is undone: the newer of two processes ends, and from then on takes nothing new."""
+    older = lab.ztunnels["node2"]
+    with connections_that_keep_coming(lab) as (failures, count):
+        newer = lab.start_ztunnel("node2")
+        wait_for_access(newer, "", 20)
+        newer.signal(signal.SIGTERM)
+        assert newer.wait(10) == 0
+        at_end = count[0]
+        wait_until(lambda: count[0] > at_end + 100, 20, "connections after the end")
+    assert failures == []
+    ended = newer.log().partition("drain started")[2]
+    assert ended.count("\taccess\t") <= 10  # those that were open; in the 100 ms more than that would have come
+    lab.ztunnels["node2"] = older
 
 
 def test_three_restarts_in_a_row_leave_one_process(lab):

@@ -171,9 +171,11 @@ def test_a_broken_mesh_file_keeps_what_was_loaded(lab, dedicated):
             wait_until(lambda n=number: dedicated.log().count("cannot be used, keeping") == n, 10,
                        lambda b=broken: f"a refusal of {b[-40:]!r}:\n{dedicated.log()[-1500:]}")
             exchange(lab)
+            assert dedicated.metric("culvert_config_rejected_total") == number
     finally:
         replace(lab.mesh_file, good)
     wait_until(lambda: dedicated.log().count("local config initialized") > loads, 10, "the good file")
+    assert dedicated.metric("culvert_config_loads_total") == loads + 1
     exchange(lab)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import pytest
 
@@ -209,10 +210,16 @@ def test_link_carries_only_tls_on_the_tunnel_port(lab):
     assert all(b"secret" not in p.payload for p in packets)
 
 
+def certified(ztunnel) -> set[str]:
+    return {entry["identity"] for entry in json.loads(ztunnel.get(15000, "/config_dump")[2])["certificates"]}
+
+
 def test_pods_come_and_go(lab):
     pod = lab.add_pod("late", "demo", "node2", "late", {"app": "late", "version": "v1"})
     assert exchange(lab, CLIENT, pod.key) == lab.pod(CLIENT).ip
     assert lab.ztunnels["node2"].metric("workload_manager_active_proxy_count") == 2
+    assert certified(lab.ztunnels["node2"]) == {pod.identity, lab.pod(REMOTE_SERVER).identity}
     lab.remove_pod(pod.key)
+    assert certified(lab.ztunnels["node2"]) == {lab.pod(REMOTE_SERVER).identity}
     wait_until(lambda: lab.ztunnels["node2"].metric("workload_manager_active_proxy_count") == 1, 5, "the proxy stopping")
     assert lab.ztunnels["node2"].is_ready()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import socket
+import struct
+import termios
 import threading
 import time
 
@@ -314,6 +317,38 @@ def test_server_speaks_first(scene, port):
     wait_until(lambda: scene.waypoint.metric("istio_tcp_connections_closed_total") > before, 5, "the close counted")
     assert scene.waypoint.metric("istio_tcp_sent_bytes_total", reporter="waypoint", request_protocol="tcp",
                                  destination_service_name="shop") >= 15
+
+
+def test_answer_of_a_server_that_reads_no_more_arrives_whole(scene):
+    """It closes while the client goes on sending; the client reads late. So all on the way learn first that writing fails."""
+    answer = os.urandom(2_000_000)
+
+    def hasty(sock, _peer):
+        sock.recv(1)
+        sock.sendall(answer)
+        sock.shutdown(socket.SHUT_WR)
+        # Else its own kernel would drop the rest.
+        wait_until(lambda: struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0] == 0, 10, "all on its way")
+
+    def push(sock):
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                sock.sendall(b"x" * 20_000)
+                time.sleep(0.003)
+
+    with contextlib.ExitStack() as stack:
+        for pod in (LOCAL_SERVER, REMOTE_SERVER):
+            stack.enter_context(sockets.Server(scene.lab.ns(pod), (scene.lab.pod(pod).ip, 5432), hasty))
+        for _ in range(4):
+            with scene.raw(5432) as sock:
+                pushing = threading.Thread(target=push, args=(sock,))
+                pushing.start()
+                got = b""
+                while part := sock.recv(20_000):
+                    got += part
+                    time.sleep(0.005)
+                pushing.join()
+                assert got == answer, f"{len(got)} bytes"
 
 
 def test_undeclared_port_speaks_http_too(scene):

@@ -39,7 +39,8 @@ class Stream final : public net::ByteStream {
     while (end_->blocked && !end_->failed && !end_->reset) {
       if (!co_await end_->changed.wait(deadline)) co_return Error(Errc::kTimedOut);
     }
-    if (end_->failed || end_->reset) co_return Error(Errc::kClosed, "stream failed");
+    if (end_->failed || end_->reset || end_->takes_no_more)
+      co_return Error(Errc::kClosed, "stream failed");
     CULVERT_CHECK(!end_->output_ended);
     end_->output += as_text(from);
     co_return Result<>();

@@ -70,6 +70,7 @@ struct StreamEnd {
   net::Event changed;
   std::deque<std::string> input;
   bool input_ended = false, failed = false, blocked = false;
+  bool takes_no_more = false;  // writing fails; what it said can be read
   std::string output;
   bool output_ended = false, reset = false, destroyed = false;
 };

@@ -44,6 +44,10 @@ void TcpRelay::failed(const Side& side) {
   changed_.wake_all();
 }
 
+void TcpRelay::takes_no_more(const Side& side) {
+  if (--open_ == 0) failed(side);  // else reading from it will say how it ended
+}
+
 net::Task<> TcpRelay::copy(Side& from, Side& to) {
   std::array<uint8_t, kBuffer> buffer;
   for (;;) {
@@ -51,12 +55,12 @@ net::Task<> TcpRelay::copy(Side& from, Side& to) {
     if (!n) co_return failed(from);
     last_activity_ = Clock::now();
     if (*n == 0) {
-      if (!co_await to.stream.shutdown_write()) co_return failed(to);
+      if (!co_await to.stream.shutdown_write()) co_return takes_no_more(to);
       break;
     }
     from.bytes += *n;
     if (from.counter != nullptr) from.counter->add(*n);
-    if (!co_await to.stream.write(Bytes(buffer.data(), *n), kNever)) co_return failed(to);
+    if (!co_await to.stream.write(Bytes(buffer.data(), *n), kNever)) co_return takes_no_more(to);
     last_activity_ = Clock::now();
   }
   --open_;

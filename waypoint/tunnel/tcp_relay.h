@@ -12,7 +12,8 @@ namespace culvert::waypoint {
 
 // Copies bytes between two streams, both directions at once, each as fast as its receiver takes
 // them. An end of input becomes an end of output, and the other direction goes on; an error ends
-// both, as a reset of both sides. References outlive it. Worker thread.
+// both, as a reset of both sides. A side that takes nothing any more may have answered and closed:
+// what it said is carried to its end first. References outlive it. Worker thread.
 class TcpRelay {
  public:
   struct Side {
@@ -39,6 +40,7 @@ class TcpRelay {
   static constexpr size_t kBuffer = 16 * 1024;
   net::Task<> copy(Side& from, Side& to);
   void failed(const Side& side);
+  void takes_no_more(const Side& side);
 
   Side client_, server_;
   std::chrono::milliseconds idle_;

@@ -1,11 +1,11 @@
 #include "common/ca/cert_manager.h"
 
+#include "tests/support/fake_signer.h"
 #include "tests/support/test_ca.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <map>
 
 namespace culvert::ca {
@@ -16,25 +16,6 @@ using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 
 state::Identity id(const std::string& name) { return test::identity("demo", name); }
-
-// A signer that answers when told to.
-class FakeSigner final : public Signer {
- public:
-  void sign(const state::Identity& identity, Done done) override {
-    asked.push_back(identity.service_account);
-    pending.emplace_back(identity, std::move(done));
-    if (instantly) answer_next(instantly(identity));
-  }
-  void answer_next(Result<tls::CredentialPtr> result) {
-    ASSERT_FALSE(pending.empty());
-    auto next = std::move(pending.front());
-    pending.pop_front();
-    next.second(std::move(result));
-  }
-  std::vector<std::string> asked;
-  std::deque<std::pair<state::Identity, Done>> pending;
-  std::function<Result<tls::CredentialPtr>(const state::Identity&)> instantly;
-};
 
 class CertManagerTest : public ::testing::Test {
  protected:
@@ -70,7 +51,7 @@ class CertManagerTest : public ::testing::Test {
 
   std::map<std::string, std::vector<Result<tls::CredentialPtr>>> answers_;
   test::TestCa ca_;
-  FakeSigner signer_;
+  test::FakeSigner signer_;
   Time now_{1000h};
   WallTime wall_ = WallClock::from_time_t(1'800'000'000);
   double jitter_ = 0;
@@ -374,7 +355,7 @@ TEST_F(CertManagerTest, ALongQueueDoesNotNest) {
 }
 
 TEST(CertManagerLifetime, TheSignerMayAnswerAfterItsEnd) {
-  FakeSigner signer;
+  test::FakeSigner signer;
   int answers = 0;
   {
     CertManager manager(signer,

@@ -212,6 +212,15 @@ TEST_F(ConnectionTest, AfterABurstItHoldsNextToNoMemory) {
   EXPECT_EQ(memory_.held(), 0U);
 }
 
+TEST_F(ConnectionTest, ARequestThatIsNotWholeYetIsPaidFor) {
+  const std::string part(16'000, '\0');
+  send(kHello + frame(kHeaders, 0, 1, part) + frame(kContinuation, 0, 1, part));
+  test::run_until(reactor_, [&] { return memory_.held() >= 2 * part.size(); });
+  EXPECT_FALSE(closed_);
+  connection_->close(ErrorCode::kNoError, Error(Errc::kDraining));
+  EXPECT_EQ(memory_.held(), 0U);
+}
+
 TEST_F(ConnectionTest, WhileMemoryIsShortItHoldsALittleOnly) {
   HeldBytes others(memory_);
   ASSERT_TRUE(others.resize((1U << 20) / 8 * 7));

@@ -138,7 +138,7 @@ struct TunnelSide final : TunnelHandler {
   Result<> feed(std::string_view bytes) {
     std::vector<uint8_t> copy(bytes.begin(), bytes.end());
     const Result<> result = session.feed(copy);
-    session.end_of_input();
+    session.end_of_read();
     return result;
   }
   // What one batch takes, and its records. `used`: bytes of it that are somebody else's already.

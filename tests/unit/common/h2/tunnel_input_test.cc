@@ -85,14 +85,14 @@ TEST_F(TunnelRawClient, AReadIsHandedOnAtOnceAndLiesWhereItWasRead) {
   const MutableBytes bytes{reinterpret_cast<uint8_t*>(text.data()), text.size()};
   ASSERT_TRUE(server.session.feed(bytes));
   EXPECT_TRUE(stream.calls.empty());  // more may come
-  server.session.end_of_input();
+  server.session.end_of_read();
   EXPECT_EQ(stream.calls, std::vector<size_t>{3});
   EXPECT_EQ(stream.input, "onetwothree");
   for (size_t i = 0; i < 3; ++i) {
     const char* expected = text.data() + text.find(i == 0 ? "one" : i == 1 ? "two" : "three");
     EXPECT_EQ(stream.places[i].iov_base, expected);
   }
-  server.session.end_of_input();  // nothing is left
+  server.session.end_of_read();  // nothing is left
   EXPECT_EQ(stream.calls.size(), 1U);
 }
 
@@ -101,7 +101,7 @@ TEST_F(TunnelRawClient, SeveralReadsBeforeTheEndAreGatheredTogether) {
   std::string a = frame(kData, 0, 1, "abc"), b = frame(kData, 0, 1, "def");
   ASSERT_TRUE(server.session.feed({reinterpret_cast<uint8_t*>(a.data()), a.size()}));
   ASSERT_TRUE(server.session.feed({reinterpret_cast<uint8_t*>(b.data()), b.size()}));
-  server.session.end_of_input();
+  server.session.end_of_read();
   EXPECT_EQ(stream.input, "abcdef");
   EXPECT_EQ(stream.calls, std::vector<size_t>{2});
 }

@@ -141,10 +141,44 @@ TEST_F(RelayOverTunnel, AnAnswerBeforeTheApplicationClosesArrivesWhole) {
   EXPECT_EQ(written.error().message(), "stream reset by the peer: NO_ERROR");
 }
 
+// The same, but that it takes nothing more is known before its answer is read to the end.
+TEST_F(RelayOverTunnel, AnAnswerArrivesWholeThoughAWriteFailsBeforeItsEnd) {
+  const int much = 1 << 20;
+  ::setsockopt(app_->fd(), SOL_SOCKET, SO_SNDBUF, &much, sizeof much);
+  ::setsockopt(upstream_->fd(), SOL_SOCKET, SO_RCVBUF, &much, sizeof much);
+  StreamIo io(connect());
+  const std::string answer(500'000, 'a');  // more than a window: the rest waits in the kernel
+  ASSERT_TRUE(run(reactor_, app_->write(as_bytes(answer))));
+  app_.reset();
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(run(reactor_, io.write(as_bytes("nobody reads this"))));
+    reactor_.turn(1ms);
+  }
+  const std::string got = read_all(io);
+  EXPECT_TRUE(got == answer) << got.size() << " bytes that end in " << got.substr(got.size() - 60);
+  wait([&] { return outcome_.has_value(); });
+  EXPECT_TRUE(outcome_->ok());
+}
+
 TEST_F(RelayOverTunnel, AResetOfTheApplicationResetsTheStream) {
   StreamIo io(connect());
   app_->abort();
   std::vector<uint8_t> buffer(10);
+  auto got = run(reactor_, io.read(buffer));
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().message(), "stream reset by the peer: CONNECT_ERROR");
+  wait([&] { return outcome_.has_value(); });
+  EXPECT_TRUE(outcome_->ok());
+}
+
+// Though it is learnt by sending to it: a part is not taken for the whole.
+TEST_F(RelayOverTunnel, AResetOfTheApplicationUnderASenderResetsTheStream) {
+  StreamIo io(connect());
+  std::vector<uint8_t> buffer(10);
+  ASSERT_TRUE(run(reactor_, app_->write(as_bytes("part"))));
+  ASSERT_EQ(*run(reactor_, io.read(buffer)), 4U);
+  ASSERT_TRUE(run(reactor_, io.write(as_bytes("more"))));
+  app_->abort();
   auto got = run(reactor_, io.read(buffer));
   ASSERT_FALSE(got);
   EXPECT_EQ(got.error().message(), "stream reset by the peer: CONNECT_ERROR");

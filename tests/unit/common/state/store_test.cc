@@ -251,7 +251,7 @@ TEST_F(StoreTest, ClearKeepsTheNode) {
   Store store("node1");
   store.clear();
   store.upsert_workload(pod("w", {}), {});
-  EXPECT_FALSE(store.commit()->has_local_account("ns", "default"));
+  EXPECT_EQ(store.commit()->local_workload("w", "ns", "default"), nullptr);
 }
 
 // A mesh of some size, changed one workload at a time: each commit must cost what changed, not what

@@ -206,7 +206,7 @@ TEST_P(DataTest, AllPlaintextIsThereAtTheEnd) {
       pieces.push_back(plaintext);
       return {};
     }
-    void on_end() override {
+    void on_open_done() override {
       ++ends;
       for (const MutableBytes piece : pieces) text += as_text(piece);
       pieces.clear();

@@ -372,7 +372,8 @@ TEST_F(OwnRecordsTest, AtMostOneRecordIsKeptAndOnlyAsLongAsItIsNotWhole) {
   EXPECT_EQ(spare.size(), 1U);
 }
 
-// Whoever reads may look at all of it until on_end(), whatever else the worker does meanwhile.
+// Whoever reads may look at all of it until on_open_done(), whatever else the worker does
+// meanwhile.
 TEST_F(OwnRecordsTest, PlaintextStaysWhereItIsUntilTheEnd) {
   struct Rereader final : PlaintextSink {
     Result<> on_plaintext(MutableBytes plaintext) override {
@@ -380,7 +381,7 @@ TEST_F(OwnRecordsTest, PlaintextStaysWhereItIsUntilTheEnd) {
       reread();
       return {};
     }
-    void on_end() override { reread(); }
+    void on_open_done() override { reread(); }
     void reread() {
       // As an engine inside of this one would.
       std::vector<RecordBuffer> buffers;

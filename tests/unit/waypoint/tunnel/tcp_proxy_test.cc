@@ -227,6 +227,58 @@ TEST(TcpRelay, EachAsFastAsItsReceiver) {
   EXPECT_EQ(relay.from_server(), 9U);
 }
 
+// The server answers and closes while the client goes on sending, and the client reads late.
+TEST(TcpRelay, AnAnswerIsCarriedToItsEndThoughNothingMoreIsTaken) {
+  net::Reactor reactor;
+  auto client = std::make_shared<StreamEnd>(reactor);
+  auto server = std::make_shared<StreamEnd>(reactor);
+  const auto a = culvert::test::make_stream(client);
+  const auto b = culvert::test::make_stream(server);
+  TcpRelay relay(reactor, *a, *b, milliseconds(0));
+  server->say("the ");
+  server->say("answer");
+  server->end();
+  server->takes_no_more = true;
+  client->block(true);
+  client->say("request");
+  std::optional<TcpRelay::End> end;
+  net::Scope scope(reactor);
+  const auto keep = [](TcpRelay& of, std::optional<TcpRelay::End>& out) -> net::Task<> {
+    out = co_await of.run();
+  };
+  scope.spawn(keep(relay, end));
+  for (int i = 0; i < 20; ++i) reactor.turn(Duration::zero());
+  client->block(false);
+  culvert::test::run_until(reactor, [&] { return end.has_value(); });
+  EXPECT_EQ(client->output, "the answer");
+  EXPECT_TRUE(client->output_ended);
+  EXPECT_FALSE(client->reset);
+  EXPECT_EQ(end, TcpRelay::End::kClosed);
+}
+
+// The same, but its answer does not end.
+TEST(TcpRelay, AFailureBehindAnAnswerIsAFailure) {
+  net::Reactor reactor;
+  auto client = std::make_shared<StreamEnd>(reactor);
+  auto server = std::make_shared<StreamEnd>(reactor);
+  const auto a = culvert::test::make_stream(client);
+  const auto b = culvert::test::make_stream(server);
+  TcpRelay relay(reactor, *a, *b, milliseconds(0));
+  server->takes_no_more = true;
+  client->say("request");
+  std::optional<TcpRelay::End> end;
+  net::Scope scope(reactor);
+  const auto keep = [](TcpRelay& of, std::optional<TcpRelay::End>& out) -> net::Task<> {
+    out = co_await of.run();
+  };
+  scope.spawn(keep(relay, end));
+  for (int i = 0; i < 20; ++i) reactor.turn(Duration::zero());
+  server->fail();
+  culvert::test::run_until(reactor, [&] { return end.has_value(); });
+  EXPECT_EQ(end, TcpRelay::End::kServerFailed);
+  EXPECT_TRUE(client->reset);
+}
+
 TEST(TcpRelay, NamesWhoFailed) {
   for (const bool client_fails : {false, true}) {
     net::Reactor reactor;
