@@ -35,6 +35,7 @@ size_t TunnelKeyHash::operator()(const TunnelKey& key) const noexcept {
 // One connection, and what the pool knows of it. Shared by the pool and the user connections on it;
 // all on one thread.
 struct Pool::Tunnel final : h2::ConnectionHandler {
+  explicit Tunnel(Pool& owner) : pool(owner) {}
   bool on_stream(h2::StreamId /*id*/) override { return false; }  // servers do not ask
   void on_going_away() override { going_away = true; }
   void on_closed(const Error& reason) override {
@@ -46,12 +47,14 @@ struct Pool::Tunnel final : h2::ConnectionHandler {
                 reason.message());
     else
       kLog.debug("tunnel to {} closed: {}", address.to_string(), reason.message());
+    pool.sweep_soon();
   }
   [[nodiscard]] bool usable() const {
     return !going_away && connection != nullptr && connection->accepts_requests();
   }
   [[nodiscard]] bool unused() const { return connection->closed() || connection->streams() == 0; }
 
+  Pool& pool;
   net::SocketAddress address;
   std::unique_ptr<h2::Connection> connection;
   Time last_used{};
@@ -137,7 +140,7 @@ h2::TunnelSettings Pool::settings_for(const Entry& entry) const {
 
 net::Task<> Pool::establish(TunnelKey key) {
   Entry& entry = *entries_.at(key);
-  auto tunnel = std::make_shared<Tunnel>();
+  auto tunnel = std::make_shared<Tunnel>(*this);
   tunnel->address = key.address;
   std::optional<Error> failure;
   auto dialled = co_await dial_(key);
@@ -208,9 +211,18 @@ void Pool::sweep_later() {
   sweep_timer_.arm_in(std::max(options_.unused_timeout / 4, kMinSweepInterval));
 }
 
+// A closed tunnel is not to keep its descriptor, and what the peer has sent meanwhile, until the
+// next sweep that time brings. Not at once: it is the tunnel itself that tells.
+void Pool::sweep_soon() {
+  if (sweeping_soon_) return;
+  sweeping_soon_ = true;
+  sweep_timer_.arm_in(kMinSweepInterval);
+}
+
 // Tunnels nobody asked for lately leave the pool; those with running streams close after the last
 // of them.
 void Pool::sweep() {
+  sweeping_soon_ = false;
   std::erase_if(retired_, [](const auto& tunnel) { return tunnel->connection->closed(); });
   const Time now = reactor_.now();
   std::vector<std::shared_ptr<Tunnel>> idle;

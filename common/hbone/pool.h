@@ -88,6 +88,7 @@ class Pool {
   [[nodiscard]] h2::TunnelSettings settings_for(const Entry& entry) const;
   void sweep();
   void sweep_later();
+  void sweep_soon();
   void retire(const std::shared_ptr<Tunnel>& tunnel);
 
   net::Reactor& reactor_;
@@ -98,6 +99,7 @@ class Pool {
   std::unordered_map<TunnelKey, std::unique_ptr<Entry>, TunnelKeyHash> entries_;
   std::vector<std::shared_ptr<Tunnel>> retired_;  // out of the pool, streams still running
   net::Timer sweep_timer_;
+  bool sweeping_soon_ = false;
   bool draining_ = false;
   net::Scope scope_;  // last member: establishing tasks die first
 };

@@ -80,7 +80,8 @@ bool Relay::move(Direction& direction) {
                                    : scratch_.first(std::min(kSmallChunk, scratch_.size()));
   for (int chunk = 0; direction.pending.empty() && !direction.read_ended && !direction.write_failed;
        ++chunk) {
-    const bool large = direction.moved >= kSpliceAfter && memory_.has_room(Pipe::kCapacity);
+    const bool large = direction.moved >= kSpliceAfter && !direction.from.urgent() &&
+                       memory_.has_room(Pipe::kCapacity);
     if (direction.pipe != nullptr || large) return splice(direction);
     if (!direction.from.readable()) return false;
     if (chunk == kChunksPerTurn) return true;
@@ -116,7 +117,7 @@ bool Relay::splice(Direction& direction) {
       continue;
     }
     if (direction.read_ended || !direction.from.readable()) break;
-    if (more = chunk >= kChunksPerTurn; more) break;
+    if (more = chunk >= kChunksPerTurn || direction.from.urgent(); more) break;
     const IoResult got = direction.from.recv(*pipe);
     if (got.status == IoResult::Status::kWouldBlock || got.done()) continue;
     take_end(direction, got);

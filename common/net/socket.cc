@@ -14,7 +14,7 @@
 namespace culvert::net {
 namespace {
 
-constexpr uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+constexpr uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI;
 
 // Sends the reset at once and keeps the descriptor for its owner to close.
 void disconnect(const Fd& fd) {
@@ -65,7 +65,8 @@ Task<Result<std::unique_ptr<Socket>>> Socket::connect(Reactor& reactor, Fd fd,
 
 void Socket::on_events(uint32_t events) {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) input_closed_ = true;
-  const bool readable = (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  if ((events & EPOLLPRI) != 0) urgent_ = true;
+  const bool readable = (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   const bool writable = (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
   const bool news = (readable && !readable_) || (writable && !writable_);
   readable_ |= readable;
@@ -77,8 +78,9 @@ void Socket::on_events(uint32_t events) {
 IoResult Socket::after_recv(ssize_t n, size_t wanted) {
   if (n > 0) {
     // A short read emptied the queue; the next byte makes a new edge. Not so when a FIN or an error
-    // is already there: its edge has come.
-    if (static_cast<size_t>(n) < wanted && !input_closed_) readable_ = false;
+    // is already there: its edge has come. Nor with urgent data: the kernel stops reads at its
+    // mark, whatever is behind it.
+    if (static_cast<size_t>(n) < wanted && !input_closed_ && !urgent_) readable_ = false;
     return {IoResult::Status::kDone, static_cast<size_t>(n), 0};
   }
   // The kernel says only once why a connection was lost, and then that input has ended: who learnt
@@ -132,6 +134,12 @@ IoResult Socket::send(std::span<const iovec> from) {
 IoResult Socket::recv(Pipe& to) {
   // A short transfer does not mean that there is no more: the pipe has room for so many pages.
   const ssize_t n = to.fill(fd_.get());
+  // splice(2) never passes the mark of urgent data: with a FIN behind it, it says that this was
+  // all.
+  if (uint8_t next = 0; n == 0 && ::recv(fd_.get(), &next, 1, MSG_PEEK) > 0) {
+    urgent_ = true;
+    return {IoResult::Status::kWouldBlock, 0, 0};
+  }
   return after_recv(n, static_cast<size_t>(std::max<ssize_t>(n, 0)));
 }
 

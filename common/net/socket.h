@@ -65,7 +65,12 @@ class Socket final : public ByteStream, private Watch {
   IoResult recv(std::span<const iovec> to);
   IoResult send(Bytes from);
   IoResult send(std::span<const iovec> from);
+  // TCP urgent data came at some time. Its one byte is left out of what is read, as for every
+  // application that does not ask for it: in place it would corrupt protocols that use it as a mere
+  // signal. Nothing goes into a pipe any more.
+  [[nodiscard]] bool urgent() const { return urgent_; }
   // From and to a pipe; the pipe is empty before the one and holds something before the other.
+  // Not from a socket with urgent data.
   IoResult recv(Pipe& to);
   IoResult send(Pipe& from);
   // FIN after what was sent.
@@ -102,7 +107,8 @@ class Socket final : public ByteStream, private Watch {
   bool readable_ = true, writable_ = true;
   bool input_closed_ = false;  // FIN or error seen: a short read does not mean "nothing more"
   bool output_finished_ = false;
-  int lost_ = 0;  // why a send failed, if input that ends then was cut off
+  bool urgent_ = false;  // seen: a short read does not mean "nothing more" either
+  int lost_ = 0;         // why a send failed, if input that ends then was cut off
   Observer* observer_ = nullptr;
   Event changed_;
 };

@@ -1,6 +1,8 @@
 #include "tests/unit/common/hbone/tunnel_fixture.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <iterator>
 
 namespace culvert::hbone {
 namespace {
@@ -167,6 +169,30 @@ TEST_F(PoolTest, AnAnswerOtherThan200IsAnError) {
     EXPECT_EQ(got->error().message(), "http status: 401 Unauthorized");
   }
   EXPECT_EQ(dials_, 1);
+}
+
+size_t descriptors() {
+  return static_cast<size_t>(
+      std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
+}
+
+// Its descriptor is not kept until the pool looks after its tunnels for another reason, which may
+// be an hour: neither when nobody asks for such a tunnel again, nor when one has followed it.
+TEST_F(PoolTest, AClosedTunnelIsLetGoSoon) {
+  pool();  // the fixture's own descriptors
+  const size_t before = descriptors();
+  StreamIo old(connect());
+  servers_.front()->drain();
+  for (int i = 0; i < 1000 && dials_ == 1; ++i) connect();
+  ASSERT_TRUE(run(reactor_, old.shutdown_write()));
+  EXPECT_EQ(read_all(old), "");
+  wait([&] { return servers_ended_ == 1; });
+  servers_.pop_front();
+  wait([&] { return descriptors() == before + 2; });  // both ends of the one that followed
+  servers_.back()->drain();
+  wait([&] { return servers_ended_ == 2; });
+  servers_.clear();
+  wait([&] { return descriptors() == before && pool().tunnels() == 0; });
 }
 
 TEST_F(PoolTest, AnUnusedTunnelIsClosed) {

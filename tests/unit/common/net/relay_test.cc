@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+
 #include <optional>
 #include <string>
 #include <vector>
@@ -197,6 +199,32 @@ TEST_F(RelayTest, WhatIsSplicedArrivesWholeAndInOrder) {
   EXPECT_EQ(up.total, there.size());
   EXPECT_EQ(down.total, back.size());
   EXPECT_TRUE(outcome->ok());
+}
+
+TEST_F(RelayTest, UrgentDataDoesNotStopWhatIsSpliced) {
+  const std::string text = pattern(2 * Relay::kSpliceAfter);
+  scope.spawn([](Socket& to, const std::string& all) -> Task<> {
+    EXPECT_TRUE(co_await to.write(as_bytes(all)));
+  }(*client, text));
+  std::string got;
+  std::vector<uint8_t> buffer(1 << 16);
+  const auto read_until = [&](size_t size) {
+    run_until(reactor, [&] {
+      if (const IoResult some = server->recv(buffer); some.done())
+        got += as_text(Bytes(buffer).first(some.bytes));
+      return got.size() >= size;
+    });
+  };
+  read_until(text.size());
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(client->send(as_bytes("before")).done());
+    ASSERT_EQ(::send(client->fd(), "!", 1, MSG_OOB), 1);
+    ASSERT_TRUE(client->send(as_bytes("behind")).done());
+    if (i < 3) read_until(text.size() + i * 12);
+  }
+  client->finish_output();
+  got += read_all(*server);
+  EXPECT_TRUE(got == text + "beforebehindbeforebehindbeforebehind");
 }
 
 TEST_F(RelayTest, BytesInThePipeOfATakerThatWentAwayGoNowhere) {

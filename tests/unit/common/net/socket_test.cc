@@ -9,6 +9,10 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -90,6 +94,47 @@ TEST(Socket, InputThatEndedBeforeAResetIsWhole) {
   std::vector<uint8_t> buffer(100);
   EXPECT_EQ(*run(reactor, far.read(buffer)), 3U);
   EXPECT_EQ(far.recv(buffer).status, IoResult::Status::kEof);
+}
+
+class UrgentData : public testing::Test {
+ protected:
+  UrgentData() {
+    auto [a, b] = test::tcp_pair();
+    near.emplace(reactor, std::move(a));
+    far.emplace(reactor, std::move(b));
+    EXPECT_TRUE(near->send(as_bytes("before")).done());
+    EXPECT_EQ(::send(near->fd(), "!", 1, MSG_OOB), 1);
+    EXPECT_TRUE(near->send(as_bytes("behind")).done());
+  }
+  std::string recv() {
+    const IoResult got = far->recv(buffer);
+    return got.done() ? std::string(as_text(Bytes(buffer).first(got.bytes))) : "nothing";
+  }
+
+  Reactor reactor;
+  std::vector<uint8_t> buffer = std::vector<uint8_t>(100);
+  std::optional<Socket> near, far;
+};
+
+TEST_F(UrgentData, DoesNotHideWhatIsBehindIt) {
+  reactor.turn(1s);  // the edge has come
+  EXPECT_EQ(recv(), "before");
+  ASSERT_TRUE(far->readable());
+  EXPECT_EQ(recv(), "behind");
+  EXPECT_EQ(recv(), "nothing");
+  EXPECT_FALSE(far->readable());
+}
+
+TEST_F(UrgentData, IsNoEndForSplice) {
+  near->finish_output();
+  const auto pipe = Pipe::make();
+  ASSERT_NE(pipe, nullptr);
+  EXPECT_EQ(far->recv(*pipe).bytes, 6U);
+  EXPECT_FALSE(far->urgent());  // nobody has said so yet
+  EXPECT_EQ(far->recv(*pipe).status, IoResult::Status::kWouldBlock);
+  EXPECT_TRUE(far->urgent());
+  EXPECT_EQ(recv(), "behind");
+  EXPECT_EQ(far->recv(buffer).status, IoResult::Status::kEof);
 }
 
 TEST(Socket, AWriterWaitsForASlowReaderAndLosesNothing) {
