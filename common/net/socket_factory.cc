@@ -97,8 +97,7 @@ Result<SocketFactory::TcpListener> SocketFactory::listen(uint16_t port, Transpar
   sockaddr_storage storage;
   const socklen_t length = address.to_sockaddr(family, storage);
   if (::bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return failed();
-  constexpr int kBacklog = 128;
-  if (::listen(fd, kBacklog) != 0) return failed();
+  if (::listen(fd, SOMAXCONN) != 0) return failed();
   return listener;
 }
 

@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <numeric>
 #include <vector>
@@ -30,16 +32,23 @@ class Group {
   }
   Listener& operator[](size_t i) { return *listeners_[i]; }
   void close(size_t i) { listeners_[i].reset(); }
+  // A client that has begun to connect.
+  [[nodiscard]] Fd begin() const {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port_);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const int begun =
+        ::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+    EXPECT_TRUE(begun == 0 || errno == EINPROGRESS);
+    return client;
+  }
   // How many of `count` new connections each got.
   std::vector<int> connect(int count) {
     std::ranges::fill(got_, 0);
     for (int i = 1; i <= count; ++i) {
-      sockaddr_in address{};
-      address.sin_family = AF_INET;
-      address.sin_port = htons(port_);
-      address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      EXPECT_EQ(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+      const Fd client = begin();
       test::run_until(reactor_, [&] { return std::accumulate(got_.begin(), got_.end(), 0) == i; });
     }
     return got_;
@@ -74,6 +83,18 @@ TEST(Listener, KeepsThemWhereThereIsNoOther) {
   EXPECT_EQ(group.connect(10).size(), 2U);  // all arrived
   for (int i = 0; i < 2; ++i) group.listen();
   EXPECT_EQ(group.connect(10), (std::vector{0, 0, 10, 0}));
+}
+
+// The kernel drops what finds the queue full, and the client tries again a second later.
+TEST(Listener, ABurstWaitsWhileTheWorkerIsBusy) {
+  Group group;
+  group.listen();
+  std::vector<Fd> clients;
+  for (int i = 0; i < 400; ++i) {
+    clients.push_back(group.begin());
+    pollfd connected{.fd = clients.back().get(), .events = POLLOUT, .revents = 0};
+    ASSERT_EQ(::poll(&connected, 1, 900), 1) << "after " << i;
+  }
 }
 
 }  // namespace
