@@ -28,9 +28,15 @@ std::shared_ptr<MemoryAccount> Memory::workload(const PodInfo& pod) {
   return account;
 }
 
+bool Memory::spares(const MemoryAccount& workload) const {
+  const uint64_t budget = process_.budget();
+  return !process_.pressure() && workload.held() <= budget / kFairShare &&
+         process_.held() <= budget - budget / kRest;
+}
+
 std::optional<Error> Memory::shed(const MemoryAccount& workload, Shed what) {
   const MemoryAccount* full = workload.full();
-  if (full == nullptr) return std::nullopt;
+  if (full == nullptr || (full == &process_ && spares(workload))) return std::nullopt;
   Scope scope = full == &process_ ? Scope::kProcess : Scope::kWorkload;
   std::string_view advice =
       "find who of its connections does not read, or raise CULVERT_WORKLOAD_MEMORY_BUDGET";

@@ -34,7 +34,9 @@ class Memory {
   // The account of a pod, the same for all who ask while somebody has it: its proxies on all
   // workers, and those of an older generation that still drain. Outlived by this.
   std::shared_ptr<MemoryAccount> workload(const PodInfo& pod);
-  // Why something new of `workload` is to be refused; it is counted. Nothing: it is not.
+  // Why something new of `workload` is to be refused; it is counted. Nothing: it is not. When the
+  // process's budget is full (MemoryAccount::full) it is for those who fill it: a workload that has
+  // little of it (kFairShare) is refused only when hardly anything is left (kRest).
   std::optional<Error> shed(const MemoryAccount& workload, Shed what);
   // culvert_workload_memory_held_bytes, culvert_workload_memory_resets_total and
   // culvert_shed_total, read when scraped; outlives `registry`'s use.
@@ -42,6 +44,9 @@ class Memory {
 
  private:
   enum class Scope : uint8_t { kWorkload, kProcess, kMemory };
+  // Parts of the process's budget: one in so many.
+  static constexpr uint64_t kFairShare = 16, kRest = 16;
+  [[nodiscard]] bool spares(const MemoryAccount& workload) const;
   using Samples = std::vector<metrics::Registry::Sample>;
   // One for each pod that is served, by `read`.
   [[nodiscard]] Samples workload_samples(const std::vector<std::string>& names,

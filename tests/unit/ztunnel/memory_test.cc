@@ -65,12 +65,27 @@ TEST_F(MemoryTest, OnlyTheFullPodIsRefused) {
   EXPECT_EQ(shed(*web, Shed::kConnection), "");
 }
 
-TEST_F(MemoryTest, AFullProcessAndAFullMachineRefuseAll) {
+// Pods that have stalled are not to keep a whole node from working.
+TEST_F(MemoryTest, AFullProcessRefusesThoseWhoFillIt) {
   const auto web = memory_.workload(kWeb), db = memory_.workload(kDb);
-  HeldBytes held(memory_.process());
-  ASSERT_TRUE(held.resize((4U << 20) / 4 * 3 + 1));
+  HeldBytes others(memory_.process()), webs(*web), dbs(*db);
+  ASSERT_TRUE(others.resize((4U << 20) / 4 * 3));
+  ASSERT_TRUE(webs.resize((4U << 20) / 16 + 1));
+  ASSERT_TRUE(dbs.resize(1));
+  EXPECT_THAT(shed(*web, Shed::kStream), HasSubstr("budget of the process is used up"));
+  EXPECT_EQ(shed(*db, Shed::kStream), "");
+  webs.release();
+  EXPECT_EQ(shed(*web, Shed::kStream), "");
+}
+
+TEST_F(MemoryTest, AnAllButUsedUpProcessAndAFullMachineRefuseAll) {
+  const auto web = memory_.workload(kWeb), db = memory_.workload(kDb);
+  constexpr size_t kMost = (4U << 20) / 16 * 15;
+  ASSERT_EQ(memory_.process().try_take(kMost, 1), nullptr);
+  EXPECT_EQ(shed(*db, Shed::kStream), "");
+  ASSERT_EQ(memory_.process().try_take(1, 1), nullptr);
   EXPECT_THAT(shed(*db, Shed::kStream), HasSubstr("raise CULVERT_MEMORY_BUDGET"));
-  held.release();
+  memory_.process().give_back(kMost + 1);
   memory_.process().set_pressure(true);
   EXPECT_THAT(shed(*db, Shed::kTunnel), HasSubstr("the memory that the process may use is nearly "
                                                   "gone; raise the memory limit"));
