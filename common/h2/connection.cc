@@ -1,6 +1,7 @@
 #include "common/h2/connection.h"
 
 #include "common/h2/errors.h"
+#include "common/net/relay.h"
 
 namespace culvert::h2 {
 namespace {
@@ -10,6 +11,7 @@ constexpr size_t kMaxUnsent = 128 * 1024;
 // What the session holds of ordinary heads and answers is not counted: it is there for a turn.
 constexpr size_t kOrdinary = 16 * 1024;
 constexpr int kStepsPerTurn = 4;  // then other connections have their turn
+constexpr auto kLongestLinger = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -44,8 +46,7 @@ void Connection::start() {
   batch_size_ = tls::RecordBatch::whole_packets(socket_->segment_size());
   reactor().arm(*this, Clock::now() + keepalive_.interval);
   // Application data may have come with the last handshake flight.
-  auto opened = engine_->open({}, *this, unsent_);
-  if (!opened) return fail(ErrorCode::kProtocolError, opened.error());
+  if (!goes_on(engine_->open({}, *this, unsent_))) return;
   schedule_flush();
   read_some();
 }
@@ -60,31 +61,33 @@ void Connection::on_ready() {
 
 void Connection::read_some() {
   const MutableBytes input = buffers_.input_bytes();
-  for (int step = 0; !closed_ && !input_ended_ && socket_->readable(); ++step) {
+  for (int step = 0; !closed_ && (socket_->readable() || lost_); ++step) {
     if (step == kStepsPerTurn) return reactor().next_turn(*this);
     const size_t kept = engine_->take_partial(input);
     const net::IoResult got = socket_->recv(input.subspan(kept));
     if (got.status == net::IoResult::Status::kError)
       return fail(ErrorCode::kInternalError, system_error(got.error, "connection lost"));
-    if (got.status == net::IoResult::Status::kEof) {
-      input_ended_ = true;
+    if (got.status == net::IoResult::Status::kEof)
       return fail(ErrorCode::kInternalError,
                   Error(Errc::kConnectionLost, "the peer closed the connection"));
-    }
-    auto opened = engine_->open(input.first(kept + got.bytes), *this, unsent_);
-    if (!opened) {
-      // The error may have queued GOAWAY or an alert: let the peer know why.
-      flush();
-      return fail(ErrorCode::kProtocolError, opened.error());
-    }
-    if (!*opened) {
-      input_ended_ = true;
-      return fail(ErrorCode::kInternalError,
-                  Error(Errc::kConnectionLost, "the peer closed the TLS connection"));
-    }
+    if (!goes_on(engine_->open(input.first(kept + got.bytes), *this, unsent_))) return;
+    if (lost_ && !got.done()) return fail(ErrorCode::kInternalError, *lost_);
     if (!closed_ && !pay()) return;
   }
   flush_if_wanted();
+}
+
+// What open() says. False: that was the end.
+bool Connection::goes_on(const Result<bool>& opened) {
+  if (opened && *opened) return true;
+  if (opened) {
+    fail(ErrorCode::kInternalError,
+         Error(Errc::kConnectionLost, "the peer closed the TLS connection"));
+    return false;
+  }
+  if (!closed_) say_last();  // GOAWAY or an alert: let the peer know why
+  fail(ErrorCode::kProtocolError, opened.error());
+  return false;
 }
 
 Result<> Connection::on_plaintext(MutableBytes plaintext) { return session_.feed(plaintext); }
@@ -102,17 +105,18 @@ void Connection::flush_if_wanted() {
 
 void Connection::on_turn() {
   if (closed_) return;
-  if (socket_->readable()) read_some();
+  if (socket_->readable() || lost_) read_some();
   if (!closed_) flush();
 }
 
-// False while the socket takes no more, and when the connection was closed.
+// False while the socket takes no more, and when the connection was closed or lost.
 bool Connection::send_pending() {
+  if (lost_) return false;
   while (!unsent_.empty()) {
     if (!socket_->writable()) return false;
     const net::IoResult sent = socket_->send(unsent_.readable());
     if (sent.status == net::IoResult::Status::kError) {
-      fail(ErrorCode::kInternalError, system_error(sent.error, "connection lost"));
+      lose(sent.error);
       return false;
     }
     unsent_.consume(sent.bytes);
@@ -132,13 +136,23 @@ void Connection::flush() {
     if (!sealed) return fail(ErrorCode::kInternalError, sealed.error());
     net::IoResult sent;
     if (unsent_.empty()) sent = socket_->send(*sealed);
-    if (sent.status == net::IoResult::Status::kError)
-      return fail(ErrorCode::kInternalError, system_error(sent.error, "connection lost"));
+    if (sent.status == net::IoResult::Status::kError) return lose(sent.error);
     unsent_.append(sealed->subspan(sent.bytes));
     if (!pay()) return;
   }
-  if (!closed_ && session_.finished() && unsent_.empty())
+  if (!closed_ && !lost_ && session_.finished() && unsent_.empty()) {
+    said_all_ = true;
     close(ErrorCode::kNoError, Error(Errc::kGoingAway));
+  }
+}
+
+// Nothing can be sent any more. What the peer said before it went is still read, from the next turn
+// on: it may be all it had to say. The end of that is the connection's.
+void Connection::lose(int error) {
+  lost_ = std::make_unique<const Error>(system_error(error, "connection lost"));
+  unsent_.clear();
+  unsent_.shrink();
+  reactor().next_turn(*this);
 }
 
 // ---- streams
@@ -224,18 +238,26 @@ void Connection::go_away() {
 void Connection::close(ErrorCode code, const Error& reason) {
   if (closed_) return;
   if (!session_.finished()) session_.goaway(code);  // else it has been said
-  // Best effort: a peer that does not read learns it from the FIN.
-  if (send_pending()) {
-    tls::RecordBatch& batch = buffers_.batch;
-    batch.clear();
-    session_.fill(batch);
-    if (const auto sealed = engine_->seal(batch, unsent_)) {
-      unsent_.append(*sealed);
-      engine_->close_notify(unsent_);
-      send_pending();
-    }
-  }
+  say_last();
   fail(ErrorCode::kInternalError, reason);
+}
+
+// Best effort: a peer that does not read learns it from the FIN.
+void Connection::say_last() {
+  if (!send_pending()) return;
+  tls::RecordBatch& batch = buffers_.batch;
+  batch.clear();
+  session_.fill(batch);
+  const auto sealed = engine_->seal(batch, unsent_);
+  if (!sealed) return;
+  unsent_.append(*sealed);
+  engine_->close_notify(unsent_);
+  send_pending();
+}
+
+net::Task<> Connection::linger() {
+  if (said_all_)
+    co_await net::linger(*socket_, buffers_.input_bytes(), Clock::now() + kLongestLinger);
 }
 
 // For what is held now. False: that was refused, and the connection is closed.

@@ -4,6 +4,7 @@
 #include "common/base/memory_account.h"
 #include "common/h2/tunnel_session.h"
 #include "common/net/socket.h"
+#include "common/net/task.h"
 #include "common/tls/engine.h"
 
 #include <chrono>
@@ -92,6 +93,12 @@ class Connection final : private net::Socket::Observer,
   // transport is lost.
   void close(ErrorCode code, const Error& reason);
 
+  // Once it is closed, its user keeps it until this returns: when the peer has acknowledged what
+  // was said last, if all was said, or has gone; after a minute at most. Who closes the descriptor
+  // sooner lets the next byte from the peer (WINDOW_UPDATE) reset the connection, and what was not
+  // sent yet is lost.
+  net::Task<> linger();
+
   [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] bool accepts_requests() const { return !closed_ && session_.accepts_requests(); }
   [[nodiscard]] size_t streams() const { return session_.streams(); }
@@ -119,12 +126,15 @@ class Connection final : private net::Socket::Observer,
   void on_open_done() override;
 
   void read_some();
+  bool goes_on(const Result<bool>& opened);
   void flush();
   void go_away();
   bool send_pending();
   void schedule_flush();
   void flush_if_wanted();
   bool pay();
+  void lose(int error);
+  void say_last();
   void give_up(const Error& refusal);
   void fail(ErrorCode code, const Error& reason);
 
@@ -144,8 +154,9 @@ class Connection final : private net::Socket::Observer,
   bool waiting_for_pong_ = false;
   bool draining_ = false;    // drain() was called
   bool going_away_ = false;  // and the final GOAWAY is queued: no stream is taken any more
+  std::unique_ptr<const Error> lost_;  // why nothing can be sent, while input is still read
+  bool said_all_ = false;              // it was closed behind the end of its last stream
   bool closed_ = false;
-  bool input_ended_ = false;
 };
 
 }  // namespace culvert::h2

@@ -107,6 +107,7 @@ bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
   }
 
   stream.unlink();
+  stream.can_produce_ = false;  // unless resume() is called from within
   producing_ = &stream;
   const TunnelStream::Produced produced = stream.produce(std::span(to).first(parts));
   if (std::exchange(producing_, nullptr) == nullptr) return true;  // given up: so are its bytes
@@ -128,12 +129,13 @@ bool TunnelSession::fill_data(tls::RecordBatch& batch, TunnelStream& stream) {
   send_window_ -= static_cast<int64_t>(produced.bytes);
   if (end) {
     stream.output_ended_ = true;
+    if (!stream.closing_ && stream.is_linked()) stream.unlink();  // resumed from within
     close_if_over(stream);
     return true;
   }
   note_produced(stream, produced.bytes, offered);
   stream.has_more_ = produced.bytes == offered;
-  stream.can_produce_ = stream.has_more_ || produced.again;
+  stream.can_produce_ |= stream.has_more_ || produced.again;
   schedule(stream);
   return true;
 }

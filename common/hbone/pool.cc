@@ -48,6 +48,7 @@ struct Pool::Tunnel final : h2::ConnectionHandler {
     else
       kLog.debug("tunnel to {} closed: {}", address.to_string(), reason.message());
     pool.sweep_soon();
+    pool.changed_.wake_all();
   }
   [[nodiscard]] bool usable() const {
     return !going_away && connection != nullptr && connection->accepts_requests();
@@ -79,6 +80,7 @@ Pool::Pool(net::Reactor& reactor, PoolOptions options, h2::Buffers& buffers, Mem
       memory_(memory),
       dial_(std::move(dial)),
       sweep_timer_(reactor, [this] { sweep(); }),
+      changed_(reactor),
       scope_(reactor) {}
 
 Pool::~Pool() = default;
@@ -140,6 +142,17 @@ h2::TunnelSettings Pool::settings_for(const Entry& entry) const {
 
 net::Task<> Pool::establish(TunnelKey key) {
   Entry& entry = *entries_.at(key);
+  // However it ends, by an exception too: nobody else tries while this does.
+  struct Settle {
+    Entry& entry;
+    std::optional<Error> failure = system_error(ENOMEM, "cannot open a tunnel");
+    ~Settle() {
+      entry.failure = std::move(failure);
+      entry.establishing = false;
+      ++entry.attempts;
+      entry.settled.wake_all();
+    }
+  } settle{entry};
   auto tunnel = std::make_shared<Tunnel>(*this);
   tunnel->address = key.address;
   std::optional<Error> failure;
@@ -164,10 +177,7 @@ net::Task<> Pool::establish(TunnelKey key) {
   }
   if (failure)
     kLog.debug("cannot open a tunnel to {}: {}", key.address.to_string(), failure->message());
-  entry.failure = std::move(failure);
-  entry.establishing = false;
-  ++entry.attempts;
-  entry.settled.wake_all();
+  settle.failure = std::move(failure);
 }
 
 net::Task<Result<Pool::Connected>> Pool::connect(TunnelKey key, std::vector<h2::Field> fields,
@@ -200,10 +210,22 @@ net::Task<Result<Pool::Connected>> Pool::connect(TunnelKey key, std::vector<h2::
 }
 
 void Pool::retire(const std::shared_ptr<Tunnel>& tunnel) {
-  if (tunnel->connection->closed()) return;
+  if (tunnel->connection->closed()) return scope_.spawn(let_go(tunnel));
   tunnel->connection->drain();
   retired_.push_back(tunnel);
   sweep_later();
+}
+
+net::Task<> Pool::let_go(std::shared_ptr<Tunnel> tunnel) {
+  ++lingering_;
+  struct Leave {
+    Pool& pool;
+    ~Leave() {
+      --pool.lingering_;
+      pool.changed_.wake_all();
+    }
+  } const leave{*this};
+  co_await tunnel->connection->linger();
 }
 
 void Pool::sweep_later() {
@@ -223,7 +245,11 @@ void Pool::sweep_soon() {
 // of them.
 void Pool::sweep() {
   sweeping_soon_ = false;
-  std::erase_if(retired_, [](const auto& tunnel) { return tunnel->connection->closed(); });
+  std::erase_if(retired_, [this](const auto& tunnel) {
+    if (!tunnel->connection->closed()) return false;
+    scope_.spawn(let_go(tunnel));
+    return true;
+  });
   const Time now = reactor_.now();
   std::vector<std::shared_ptr<Tunnel>> idle;
   for (auto& [key, entry] : entries_) {
@@ -260,6 +286,14 @@ void Pool::drain() {
   for (auto& [key, entry] : entries_) {
     for (auto& tunnel : entry->tunnels) retire(tunnel);
     entry->tunnels.clear();
+  }
+}
+
+net::Task<> Pool::drained(Time deadline) {
+  for (;;) {
+    sweep();
+    if (retired_.empty() && lingering_ == 0) co_return;
+    if (!co_await changed_.wait(deadline)) co_return;
   }
 }
 

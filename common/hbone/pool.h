@@ -76,6 +76,9 @@ class Pool {
 
   // Graceful: no new tunnels or streams; tunnels close as their streams end.
   void drain();
+  // After drain(): returns once every tunnel is closed and what it said last has arrived, or at
+  // `deadline`. Who destroys the pool sooner cuts that off.
+  net::Task<> drained(Time deadline);
 
   [[nodiscard]] size_t tunnels() const;
 
@@ -90,6 +93,7 @@ class Pool {
   void sweep_later();
   void sweep_soon();
   void retire(const std::shared_ptr<Tunnel>& tunnel);
+  net::Task<> let_go(std::shared_ptr<Tunnel> tunnel);
 
   net::Reactor& reactor_;
   PoolOptions options_;
@@ -100,6 +104,8 @@ class Pool {
   std::vector<std::shared_ptr<Tunnel>> retired_;  // out of the pool, streams still running
   net::Timer sweep_timer_;
   bool sweeping_soon_ = false;
+  size_t lingering_ = 0;  // closed, see h2::Connection::linger
+  net::Event changed_;    // a tunnel closed, or is gone
   bool draining_ = false;
   net::Scope scope_;  // last member: establishing tasks die first
 };

@@ -35,6 +35,7 @@ net::Task<Result<>> Server::run(std::unique_ptr<net::Socket> socket,
   if (draining_) connection_->drain();
   while (!connection_->closed()) co_await closed_.wait();
   co_await streams_.drained();
+  co_await connection_->linger();
   co_return Result<>{};
 }
 

@@ -32,7 +32,9 @@ void FileWatch::on_events(uint32_t /*events*/) {
   std::array<char, 4096> ignored;
   while (::read(inotify_.get(), ignored.data(), ignored.size()) > 0) {
   }
-  settled_.arm_in(kSettleTime);
+  // From the first event on: what else happens in the folder (a log) is not to postpone it for
+  // ever.
+  if (!settled_.armed()) settled_.arm_in(kSettleTime);
 }
 
 }  // namespace culvert::net

@@ -21,10 +21,11 @@ using namespace std::chrono_literals;
 // Answers 200 and sends `size` bytes.
 struct Sender final : TunnelStream {
   void on_head(Head, bool) override { connection->respond(*this, kOk, false); }
-  void on_data(std::span<const iovec>) override {}
-  void on_end() override {}
+  void on_data(std::span<const iovec> pieces) override { received += net::total(pieces); }
+  void on_end() override { ended = true; }
   void on_closed(ErrorCode code) override { closed = code; }
   Produced produce(std::span<const iovec> to) override {
+    if (const auto call = std::exchange(on_produce, nullptr)) call();
     size_t given = 0;
     for (const iovec& part : to) {
       const size_t n = std::min(part.iov_len, left);
@@ -36,7 +37,10 @@ struct Sender final : TunnelStream {
   }
   Connection* connection = nullptr;
   size_t left = 0;
+  size_t received = 0;
+  bool ended = false;
   std::optional<ErrorCode> closed;
+  std::function<void()> on_produce;  // before the first output
 };
 
 class ConnectionTest : public testing::Test, public ConnectionHandler, public tls::PlaintextSink {
@@ -234,6 +238,34 @@ TEST_F(ConnectionTest, WhileMemoryIsShortItHoldsALittleOnly) {
     return senders_[0]->left == 0 && memory_.held() == others.bytes();
   });
   EXPECT_FALSE(closed_);
+}
+
+// Not "the connection is closed", which is what whoever goes on writing would learn.
+TEST_F(ConnectionTest, WhatBrokeTheRecordsIsTheReason) {
+  send(kHello + frame(kHeaders, 4, 1, kConnectBlock));
+  ASSERT_EQ(::send(client_->fd(), "\x17\x03\x03\x00\x20xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 37, 0),
+            37);
+  test::run_until(reactor_, [&] { return closed_.has_value(); });
+  EXPECT_NE(closed_->find("a record that does not decrypt"), std::string::npos) << *closed_;
+}
+
+// What came before the peer went is read, though that it went is learnt by sending.
+TEST_F(ConnectionTest, WhatIsHereWhenASendFailsIsStillRead) {
+  send(kHello + frame(kHeaders, 4, 1, kConnectBlock));
+  test::run_until(reactor_, [&] { return streams_ == 1; });
+  reactor_.turn(1ms);
+  Sender& sender = *senders_[0];
+  sender.left = 100;
+  // Between the last read and the send: closing with unread input is a reset.
+  sender.on_produce = [&] {
+    send(frame(kData, 0, 1, std::string(1000, 'a')) + frame(kData, flags::kEndStream, 1, "b"));
+    client_.reset();
+  };
+  connection_->resume(sender);
+  test::run_until(reactor_, [&] { return closed_.has_value(); });
+  EXPECT_EQ(sender.received, 1001U);
+  EXPECT_TRUE(sender.ended);
+  EXPECT_TRUE(sender.closed);
 }
 
 // Nobody else is to pay for a peer that does not read.

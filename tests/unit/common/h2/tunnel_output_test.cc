@@ -48,6 +48,27 @@ TEST_F(TunnelOutput, AnEndWithoutBytesIsAnEmptyFrame) {
   EXPECT_EQ(frames[0].flags, flags::kEndStream);
 }
 
+TEST_F(TunnelOutput, AStreamResumedWhileItEndsEndsOnce) {
+  TestTunnel& stream = tunnel(1);
+  stream.hook = [&](std::string_view where) {
+    if (where == "produce") server.session.resume(stream);
+  };
+  say(stream, "bye", true);
+  EXPECT_EQ(drain().size(), 1U);
+  EXPECT_EQ(stream.asked, 1);
+}
+
+TEST_F(TunnelOutput, AStreamResumedWhileItProducesIsAskedAgain) {
+  TestTunnel& stream = tunnel(1);
+  stream.hook = [&](std::string_view where) {
+    if (where != "produce" || stream.asked > 1) return;
+    server.session.resume(stream);
+  };
+  say(stream, "one");
+  drain();
+  EXPECT_EQ(stream.asked, 2);
+}
+
 TEST_F(TunnelOutput, NothingToSayMakesNoFrame) {
   say(tunnel(1), "");
   EXPECT_EQ(drain().size(), 0U);

@@ -40,6 +40,16 @@ TEST_F(PoolTest, AFailureTellsAllWhoWaitAndTheNextTriesAgain) {
   EXPECT_EQ(dials_, 2);
 }
 
+TEST_F(PoolTest, ADialThatThrowsIsAFailureAndTheNextTriesAgain) {
+  dial_throws_ = true;
+  Got& got = start(key(), Clock::now() + 1s);
+  wait([&] { return got.has_value(); });
+  ASSERT_FALSE(*got);
+  dial_throws_ = false;
+  EXPECT_TRUE(connect());
+  EXPECT_EQ(dials_, 2);
+}
+
 TEST_F(PoolTest, AWaiterHasADeadlineOfItsOwn) {
   hold_dials_ = true;
   Got& late = start(key(), Clock::now() + 20ms);
@@ -258,6 +268,38 @@ TEST_F(PoolTest, DrainRefusesNewStreamsAlsoThoseWhoWaitAndLetsRunningOnesEnd) {
 }
 
 // As a pod goes: its connections' tasks first, then the pool, with a dial under way.
+// What its last stream said may still wait for the peer to take it.
+TEST_F(PoolTest, IsDrainedWhenWhatWasSaidHasArrived) {
+  receive_buffer_ = 1 << 14;
+  size_t got = 0;
+  bool ended = false;
+  serve_ = [&](std::unique_ptr<Stream> stream, const tls::Peer&) -> net::Task<> {
+    if (!co_await stream->head(kNever)) co_return;
+    stream->respond(kOk, false);
+    StreamIo io(std::move(stream));
+    EXPECT_TRUE(co_await io.shutdown_write());
+    std::vector<uint8_t> buffer(1 << 16);
+    for (;;) {
+      auto part = co_await io.read(buffer);
+      if (part && *part > 0) got += *part;
+      if (part && *part == 0) ended = true;
+      if (!part || *part == 0) co_return;
+    }
+  };
+  {
+    StreamIo io(connect());
+    EXPECT_EQ(read_all(io), "");
+    ASSERT_TRUE(run(reactor_, io.write(as_bytes(std::string(7 * (1U << 17) + 20'000, 'r')))));
+    ASSERT_TRUE(run(reactor_, io.shutdown_write()));
+  }
+  pool().drain();
+  run(reactor_, pool().drained(kNever));
+  pool_.reset();
+  wait([&] { return servers_ended_ == 1; });
+  EXPECT_EQ(got, 7 * (1U << 17) + 20'000);
+  EXPECT_TRUE(ended);
+}
+
 TEST_F(PoolTest, DiesWithADialUnderWayAndStreamsOpen) {
   auto stream = connect();
   hold_dials_ = true;

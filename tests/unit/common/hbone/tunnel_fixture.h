@@ -14,11 +14,14 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+
 #include <functional>
 #include <list>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -56,7 +59,10 @@ class TunnelTest : public testing::Test {
     ++dials_;
     while (hold_dials_) co_await dials_released_.wait();
     if (dial_error_) co_return system_error(*dial_error_, "io error");
+    if (dial_throws_) throw std::system_error(ENOMEM, std::system_category(), "cannot watch");
     auto [near, far] = test::tcp_pair();
+    for (const int fd : {near.get(), far.get()})
+      if (receive_buffer_) ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &*receive_buffer_, sizeof(int));
     auto& server = servers_.emplace_back(
         std::make_unique<Server>(reactor_, server_options_, buffers_, server_memory_,
                                  [this](std::unique_ptr<Stream> stream, const tls::Peer& peer) {
@@ -73,6 +79,7 @@ class TunnelTest : public testing::Test {
         co_await server.run(std::move(socket), tls::Engine::server(context_, credential("server")));
     ++servers_ended_;
     server_result_ = done;
+    if (drop_ended_) std::erase_if(servers_, [&](const auto& one) { return one.get() == &server; });
   }
   tls::CredentialPtr credential(const std::string& account) {
     return ca_.credential(test::spiffe("demo", account));
@@ -144,6 +151,9 @@ class TunnelTest : public testing::Test {
   bool hold_dials_ = false;
   net::Event dials_released_{reactor_};
   std::optional<int> dial_error_;
+  bool drop_ended_ = false;   // servers die when they have run, as they do where they are used
+  bool dial_throws_ = false;  // as net::Socket does where epoll refuses it
+  std::optional<int> receive_buffer_;  // of both ends of a tunnel
   net::Scope tasks_{reactor_};
 };
 

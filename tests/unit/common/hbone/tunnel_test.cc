@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <thread>
 
 namespace culvert::hbone {
 namespace {
@@ -365,6 +366,25 @@ TEST_F(ServerTest, EndsWithTheInputWithAndWithoutCloseNotify) {
   }
 }
 
+TEST_F(ServerTest, ACloseNotifyWithTheHandshakesLastFlightIsAnEnd) {
+  auto socket = plain();
+  auto engine =
+      tls::Engine::client(context_, credential("client"), {test::identity("demo", "server")});
+  ByteQueue out;
+  std::vector<uint8_t> in(1 << 14);
+  for (size_t got = 0;;) {
+    const auto progress = engine->handshake(Bytes(in).first(got), out);
+    ASSERT_TRUE(progress);
+    const bool done = *progress == tls::Engine::Handshake::kDone;
+    if (done) engine->close_notify(out);
+    ASSERT_TRUE(run(reactor_, socket->write(out.readable())));
+    out.clear();
+    if (done) break;
+    got = *run(reactor_, socket->read(in));
+  }
+  wait([&] { return servers_ended_ == 1; });
+}
+
 TEST_F(ServerTest, SomethingElseThanHttp2EndsTheTunnel) {
   auto socket = plain();
   auto engine = handshake(*socket);
@@ -393,6 +413,68 @@ TEST_F(ServerTest, ATaskMayDropItsStreamAtOnce) {
     ASSERT_FALSE(*got);
     EXPECT_EQ(got->error().code, h2::make_error_code(h2::Errc::kStreamReset));
   }
+}
+
+// A server that leaves closes its tunnel behind the last answer. What the client sends meanwhile
+// (WINDOW_UPDATE) is not to make the kernel reset the connection, and drop what it has not sent.
+TEST_F(ServerTest, TheLastAnswerArrivesWholeThoughTheTunnelClosesBehindIt) {
+  drop_ended_ = true;
+  receive_buffer_ = 1 << 14;
+  options_.settings.max_window = server_options_.settings.max_window = 1U << 18;
+  const std::string answer(7 * (1U << 17) + 20'000, 'a');
+  bool said = false;
+  serve_ = [&](std::unique_ptr<Stream> stream, const tls::Peer&) -> net::Task<> {
+    if (!co_await stream->head(kNever)) co_return;
+    stream->respond(kOk, false);
+    StreamIo io(std::move(stream));
+    std::vector<uint8_t> buffer(100);
+    auto end = co_await io.read(buffer);
+    EXPECT_TRUE(end && *end == 0);
+    EXPECT_TRUE(co_await io.write(as_bytes(answer)));
+    EXPECT_TRUE(co_await io.shutdown_write());
+    said = true;
+  };
+  StreamIo io(connect());
+  pool().drain();
+  ASSERT_TRUE(run(reactor_, io.shutdown_write()));
+  const std::string got = read_all(io);
+  EXPECT_TRUE(said);
+  EXPECT_TRUE(got == answer) << got.size() << " bytes that end in " << got.substr(got.size() - 60);
+  wait([&] { return servers_ended_ == 1; });
+}
+
+// The same for what a client said last.
+TEST_F(ServerTest, TheLastRequestArrivesWholeThoughTheTunnelClosesBehindIt) {
+  drop_ended_ = true;
+  receive_buffer_ = 1 << 14;
+  options_.settings.max_window = server_options_.settings.max_window = 1U << 18;
+  const std::string request(7 * (1U << 17) + 20'000, 'r');
+  std::optional<std::string> got;
+  serve_ = [&](std::unique_ptr<Stream> stream, const tls::Peer&) -> net::Task<> {
+    if (!co_await stream->head(kNever)) co_return;
+    stream->respond(kOk, false);
+    StreamIo io(std::move(stream));
+    EXPECT_TRUE(co_await io.shutdown_write());
+    std::string all;
+    std::vector<uint8_t> buffer(1 << 16);
+    for (;;) {
+      auto part = co_await io.read(buffer);
+      if (!part) all += "!" + part.error().message();
+      if (!part || *part == 0) break;
+      all += as_text(Bytes(buffer).first(*part));
+    }
+    got = all;
+  };
+  StreamIo io(connect());
+  pool().drain();
+  EXPECT_EQ(read_all(io), "");
+  ASSERT_TRUE(run(reactor_, io.write(as_bytes(request))));
+  ASSERT_TRUE(run(reactor_, io.shutdown_write()));
+  std::this_thread::sleep_for(150ms);  // the pool's worker is busy: the time for a sweep comes
+  wait([&] { return got.has_value(); });
+  EXPECT_TRUE(*got == request) << got->size() << " bytes that end in "
+                               << got->substr(got->size() - std::min<size_t>(got->size(), 60));
+  wait([&] { return servers_ended_ == 1; });
 }
 
 TEST_F(ServerTest, DestroyingItEndsItsStreams) {

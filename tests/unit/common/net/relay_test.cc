@@ -312,5 +312,26 @@ TEST_F(RelayTest, DestroyingItMidwayClosesNothingTwice) {
   EXPECT_EQ(*run(reactor, client->read(buffer)), 6U);
 }
 
+// A peer that sends without a pause and reads nothing is not to have the worker for itself.
+TEST(Linger, LetsOthersHaveTheirTurn) {
+  Reactor reactor;
+  auto [near, far] = test::tcp_pair();
+  Socket ours(reactor, std::move(near));
+  const std::vector<uint8_t> much(1 << 16);
+  while (ours.send(Bytes(much)).bytes > 0) {
+  }
+  ASSERT_EQ(::send(far.get(), much.data(), much.size(), 0), ssize_t{1} << 16);
+  std::vector<uint8_t> scratch(64);
+  const auto unread = [&] {
+    uint8_t next = 0;
+    return ::recv(ours.fd(), &next, 1, MSG_PEEK) > 0;
+  };
+  Scope scope(reactor);
+  scope.spawn(linger(ours, scratch, Clock::now() + 10s));
+  EXPECT_TRUE(unread());
+  run_until(reactor, [&] { return !unread(); });
+  EXPECT_FALSE(scope.empty());
+}
+
 }  // namespace
 }  // namespace culvert::net
