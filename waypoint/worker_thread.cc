@@ -9,6 +9,15 @@
 #include <utility>
 
 namespace culvert::waypoint {
+namespace {
+
+net::Task<> close_upstream(Connector& connector, Time deadline, size_t cut,
+                           UniqueFunction<void(size_t)> done) {
+  co_await connector.drain(deadline);
+  done(cut);
+}
+
+}  // namespace
 
 WorkerThread::Parts::Parts(const MetricFamilies& families, metrics::Shard& shard,
                            MemoryAccount& memory, net::Fd listening)
@@ -16,7 +25,8 @@ WorkerThread::Parts::Parts(const MetricFamilies& families, metrics::Shard& shard
       telemetry(families, shard),
       connector(worker),
       proxy(worker, connector, telemetry),
-      server({worker, connector, telemetry, proxy}, std::move(listening)) {
+      server({worker, connector, telemetry, proxy}, std::move(listening)),
+      ending(worker.reactor) {
   worker.random = std::make_unique<state::SystemRandom>();
 }
 
@@ -58,9 +68,8 @@ void WorkerThread::stop_accepting() {
 
 void WorkerThread::finish(Time deadline, UniqueFunction<void(size_t)> done) {
   parts_->worker.reactor.post([parts = parts_.get(), deadline, done = std::move(done)]() mutable {
-    parts->server.finish(deadline, [parts, done = std::move(done)](size_t cut) mutable {
-      parts->connector.drain();
-      done(cut);
+    parts->server.finish(deadline, [parts, deadline, done = std::move(done)](size_t cut) mutable {
+      parts->ending.spawn(close_upstream(parts->connector, deadline, cut, std::move(done)));
     });
   });
 }

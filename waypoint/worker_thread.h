@@ -2,6 +2,7 @@
 
 #include "common/metrics/registry.h"
 #include "common/net/fd.h"
+#include "common/net/scope.h"
 #include "waypoint/request/proxy.h"
 #include "waypoint/telemetry/telemetry.h"
 #include "waypoint/tunnel/tunnel_server.h"
@@ -46,6 +47,7 @@ class WorkerThread {
     Connector connector;
     Proxy proxy;
     TunnelServer server;
+    net::Scope ending;
   };
 
   unsigned index_;

@@ -88,6 +88,9 @@ std::vector<uint32_t> Connector::active(const Upstream& upstream) const {
   return state_->pool.active(upstream);
 }
 
-void Connector::drain() { state_->pool.drain(); }
+net::Task<> Connector::drain(Time deadline) {
+  state_->pool.drain();
+  co_await state_->tunnels.drain(deadline);
+}
 
 }  // namespace culvert::waypoint

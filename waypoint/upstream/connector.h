@@ -25,9 +25,10 @@ class Connector final : public Upstreams {
                                   Time deadline) override;
   [[nodiscard]] std::vector<uint32_t> active(const Upstream& upstream) const override;
 
-  // For shutdown: idle connections close now, the others after their last exchange. What is in
-  // progress goes on, with new connections if it needs them (a retry, a request accepted before).
-  void drain();
+  // For shutdown, when nobody asks any more: idle connections close now, the others after their
+  // last exchange. Returns once the tunnels are closed and what was said last has arrived, or at
+  // `deadline`.
+  net::Task<> drain(Time deadline);
 
  private:
   struct State;

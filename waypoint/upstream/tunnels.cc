@@ -106,4 +106,9 @@ net::Task<Result<hbone::Pool::Dialled>> Tunnels::dial(hbone::TunnelKey key) {
   co_return dialled;
 }
 
+net::Task<> Tunnels::drain(Time deadline) {
+  pool_.drain();
+  co_await pool_.drained(deadline);
+}
+
 }  // namespace culvert::waypoint

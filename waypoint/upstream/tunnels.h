@@ -30,6 +30,10 @@ class Tunnels {
   // ExchangeErrc::kConnectFailed, culvert::Errc::kTimedOut.
   net::Task<Result<Link>> connect(const Endpoint& endpoint, Time deadline);
 
+  // No new tunnels; returns once those that are open have ended with their streams, and what was
+  // said last has arrived, or at `deadline`.
+  net::Task<> drain(Time deadline);
+
   // Open tunnels, for tests and statistics.
   [[nodiscard]] size_t tunnels() const { return pool_.tunnels(); }
 
