@@ -88,8 +88,9 @@ ConnectionFacts facts_of(const net::SocketAddress& client, const state::Workload
 
 // Null: it was refused or failed, and that was said.
 CULVERT_OWN_FRAME net::Task<std::unique_ptr<Outgoing>> open_outgoing(PodProxy& proxy,
-                                                                     net::Fd accepted,
+                                                                     net::Fd socket,
                                                                      net::SocketAddress client) {
+  ResetUnlessServed accepted(std::move(socket));
   Worker& worker = proxy.worker();
   const Time started = Clock::now();
   const net::SocketAddress target = net::original_destination(accepted.get());
@@ -129,7 +130,7 @@ CULVERT_OWN_FRAME net::Task<std::unique_ptr<Outgoing>> open_outgoing(PodProxy& p
     connection->record.finish(connected.error());
     co_return nullptr;
   }
-  connection->client = std::make_unique<net::Socket>(worker.reactor, std::move(accepted));
+  connection->client = std::make_unique<net::Socket>(worker.reactor, accepted.take());
   co_return connection;
 }
 

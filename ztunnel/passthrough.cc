@@ -36,7 +36,8 @@ net::Task<Result<std::unique_ptr<net::Socket>>> dial_application(PodProxy& proxy
 
 }  // namespace
 
-net::Task<> serve_passthrough(PodProxy& proxy, net::Fd accepted, net::SocketAddress client) {
+net::Task<> serve_passthrough(PodProxy& proxy, net::Fd given, net::SocketAddress client) {
+  ResetUnlessServed accepted(std::move(given));
   Worker& worker = proxy.worker();
   const Time started = Clock::now();
   const SocketGauge open(worker.traffic, Reporter::kDestination);
@@ -68,7 +69,7 @@ net::Task<> serve_passthrough(PodProxy& proxy, net::Fd accepted, net::SocketAddr
   auto server = co_await dial_application(proxy, target, client);
   if (!server) co_return record.finish(Error(Errc::kConnectionFailed, server.error().message()));
   if (entry.revoked()) co_return record.finish(Error(Errc::kPolicyChange));
-  net::Socket socket(worker.reactor, std::move(accepted));
+  net::Socket socket(worker.reactor, accepted.take());
   ResetIfCut client_guard(socket), server_guard(**server);
   net::Relay relay(socket, **server, worker.buffers.input_bytes(), worker.pipes, proxy.memory(),
                    record.received(), record.sent());

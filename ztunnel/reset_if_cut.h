@@ -1,6 +1,9 @@
 #pragma once
 
+#include "common/net/fd.h"
 #include "common/net/socket.h"
+
+#include <utility>
 
 namespace culvert::ztunnel {
 
@@ -23,6 +26,27 @@ class ResetIfCut {
  private:
   net::Socket& socket_;
   bool ended_ = false;
+};
+
+// An accepted connection until there is something to relay. If nothing ever is (it was refused, its
+// destination cannot be reached, the pod was removed meanwhile), it is reset, as a refused
+// connection would be without us: to a client that waits for the server to speak first, a FIN is an
+// empty answer.
+class ResetUnlessServed {
+ public:
+  explicit ResetUnlessServed(net::Fd socket) : socket_(std::move(socket)) {}
+  ~ResetUnlessServed() {
+    if (socket_) net::close_with_reset(std::move(socket_));
+  }
+  ResetUnlessServed(const ResetUnlessServed&) = delete;
+  ResetUnlessServed& operator=(const ResetUnlessServed&) = delete;
+
+  [[nodiscard]] int get() const { return socket_.get(); }
+  // It is served from now on.
+  [[nodiscard]] net::Fd take() { return std::move(socket_); }
+
+ private:
+  net::Fd socket_;
 };
 
 }  // namespace culvert::ztunnel

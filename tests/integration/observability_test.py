@@ -47,7 +47,7 @@ def exchange(lab, source: str, address: tuple[str, int], data: bytes = b"hello")
 
 
 def fails(lab, source: str, address: tuple[str, int]) -> None:
-    with sockets.connect(lab.ns(source), address) as sock, contextlib.suppress(ConnectionError):
+    with contextlib.suppress(ConnectionError), sockets.connect(lab.ns(source), address) as sock:
         sock.sendall(b"hello")
         assert sock.recv(1) == b""
 

@@ -53,8 +53,11 @@ def works(sock) -> bool:
 
 
 def allowed(lab, source: str, destination: str = REMOTE_SERVER, port: int = PORT) -> bool:
-    with dial(lab, source, destination, port) as sock:
-        return works(sock)
+    try:
+        with dial(lab, source, destination, port) as sock:
+            return works(sock)
+    except ConnectionResetError:  # refused before connect() had returned
+        return False
 
 
 def carries(lab, source: str, destination: str = REMOTE_SERVER, port: int = PORT):
