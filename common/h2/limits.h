@@ -9,7 +9,7 @@ namespace culvert::h2::limits {
 inline constexpr int kUselessFrames = 1000;
 // Frames of ours that wait for a peer that does not read. A hundred streams never have so many.
 inline constexpr size_t kQueuedFrames = 10'000;
-// Resets that it made us send, or that came before an answer, beyond the streams that ended well.
+// Resets that it made us send, or that came before an answer, at once: see ForcedResets.
 inline constexpr int kForcedResets = 1000;
 // 1xx heads of one response; endless ones would be an answer that never begins.
 inline constexpr int kInformational = 16;

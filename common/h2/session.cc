@@ -1,6 +1,7 @@
 #include "common/h2/session.h"
 
 #include "common/h2/errors.h"
+#include "common/h2/forced_resets.h"
 #include "common/h2/frame.h"
 #include "common/h2/limits.h"
 #include "common/h2/nghttp2_field.h"
@@ -52,9 +53,9 @@ struct Session::State {
   }
 
   // A peer that makes us reset streams works around limits on its own resets. A new head does not
-  // clear the count, as each reset needs one; a stream that ends well makes up for one.
+  // clear the count, as each reset needs one.
   int forced_reset() {
-    return !failed && ++forced_resets > limits::kForcedResets ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+    return !failed && !forced_resets.count(Clock::now()) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
   }
 
   // ---- nghttp2 callbacks
@@ -79,7 +80,7 @@ struct Session::State {
   ByteQueue* out = nullptr;  // while draining
   size_t out_limit = 0;
   int useless = 0;  // frames since the last useful one
-  int forced_resets = 0;
+  ForcedResets forced_resets;
   bool failed = false;
 };
 
@@ -331,7 +332,7 @@ int Session::State::stream_closed(StreamId id, uint32_t code) {
   if (found == streams.end()) return 0;
   StreamHandler* target = found->second.handler;
   streams.erase(found);
-  if (code == NGHTTP2_NO_ERROR) forced_resets = std::max(0, forced_resets - 1);
+  if (code == NGHTTP2_NO_ERROR) forced_resets.ended_well();
   if (target != nullptr) target->on_closed(static_cast<ErrorCode>(code));
   return 0;
 }

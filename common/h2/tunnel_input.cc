@@ -56,10 +56,8 @@ Result<> TunnelSession::flood() {
   return Error(Errc::kFlood);
 }
 
-// A peer that makes us reset streams, or resets them itself before they can be of use, has us work
-// for nothing. A stream that ends well makes up for one.
 Result<> TunnelSession::forced_reset() {
-  if (++forced_resets_ > limits::kForcedResets) return flood();
+  if (!forced_resets_.count(Clock::now())) return flood();
   return count_queued(false);
 }
 

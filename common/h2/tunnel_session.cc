@@ -110,7 +110,7 @@ void TunnelSession::tell_closed() {
 
 void TunnelSession::close_if_over(TunnelStream& stream) {
   if (!stream.input_ended_ || !stream.output_ended_ || stream.closing_) return;
-  forced_resets_ = std::max(0, forced_resets_ - 1);
+  forced_resets_.ended_well();
   remove(stream, ErrorCode::kNoError);
 }
 
@@ -170,7 +170,7 @@ void TunnelSession::respond(TunnelStream& stream, std::span<const Field> fields,
   if (!end) return schedule(stream);
   stream.output_ended_ = true;
   if (stream.input_ended_) {
-    forced_resets_ = std::max(0, forced_resets_ - 1);
+    forced_resets_.ended_well();
     return close_later(stream, ErrorCode::kNoError);
   }
   // RFC 9113 section 8.1: the answer is complete without the rest of the request.

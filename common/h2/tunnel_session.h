@@ -4,6 +4,7 @@
 #include "common/base/clock.h"
 #include "common/base/memory_account.h"
 #include "common/base/result.h"
+#include "common/h2/forced_resets.h"
 #include "common/h2/frame_reader.h"
 #include "common/h2/headers.h"
 #include "common/h2/hpack.h"
@@ -204,7 +205,8 @@ class TunnelSession final : private FrameSink {
   };
   std::array<Skipped, 4> skipped_;
   StreamId last_taken_ = 0;  // of the peer's, before goaway_sent_
-  int useless_ = 0, forced_resets_ = 0;
+  int useless_ = 0;
+  ForcedResets forced_resets_;
   bool settings_received_ = false;
 
   // ---- output

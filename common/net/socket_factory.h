@@ -42,8 +42,8 @@ class SocketFactory {
   };
   // Bound to the wildcard (or `address`) at `port`, non-blocking. As many connections wait as the
   // kernel allows (net.core.somaxconn): where more come at once, the rest tries again a second
-  // later. Keepalive options set here are inherited by accepted sockets, as is TCP_NODELAY. Errors: `failed to bind to
-  // address …`.
+  // later. Keepalive options set here are inherited by accepted sockets, as is TCP_NODELAY. Errors:
+  // `failed to bind to address …`.
   [[nodiscard]] Result<TcpListener> listen(uint16_t port, Transparent transparent,
                                            bool keepalive) const;
 
