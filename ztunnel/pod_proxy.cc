@@ -21,8 +21,6 @@ namespace {
 const log::Target kLog{"proxy"};
 // Longer than any handshake within a cluster takes.
 constexpr auto kHandover = std::chrono::milliseconds(100);
-// For a peer to take what is in its tunnel when the last connection has ended.
-constexpr auto kLastWords = std::chrono::seconds(10);
 constexpr auto kConnectTimeout = std::chrono::seconds(10);
 constexpr auto kWorkloadTimeout = std::chrono::seconds(5);
 
@@ -189,8 +187,7 @@ net::Task<> PodProxy::finish_drain(DrainMode mode, Time deadline, UniqueFunction
   accepted_.cancel();
   pool_.drain();
   // What applications said last may still be on its way to a peer.
-  if (mode == DrainMode::kGraceful)
-    co_await pool_.drained(std::min(deadline, Clock::now() + kLastWords));
+  if (mode == DrainMode::kGraceful) co_await pool_.drained(deadline);
   // The caller destroys this proxy, and with it this very task: not from inside it.
   worker_.reactor.post(std::move(done));
 }

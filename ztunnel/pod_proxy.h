@@ -43,8 +43,8 @@ class PodProxy {
   PodProxy& operator=(const PodProxy&) = delete;
 
   // Stops accepting, after taking what waits in the accept queues. Graceful: leaves new connections
-  // to another process first, ends tunnels as their streams end, everything at `deadline`;
-  // immediate: ends everything now. `done` is called once, later.
+  // to another process first, ends tunnels as their streams end and have said their last,
+  // everything at `deadline`; immediate: ends everything now. `done` is called once, later.
   void drain(DrainMode mode, Time deadline, UniqueFunction<void()> done);
   // The mesh changed: incoming connections are checked again if policies did.
   void mesh_changed();

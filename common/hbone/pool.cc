@@ -17,6 +17,8 @@ const log::Target kLog{"proxy::pool"};
 
 // Also with a shorter unused_timeout: the pool is not to keep its worker awake.
 constexpr std::chrono::milliseconds kMinSweepInterval{100};
+// For peers to take what is in their tunnels when the last stream has ended.
+constexpr auto kLastWords = std::chrono::seconds(10);
 
 void mix(size_t& seed, size_t value) {
   seed ^= value + 0x9e3779b97f4a7c15 + (seed << 6) + (seed >> 2);
@@ -290,6 +292,7 @@ void Pool::drain() {
 }
 
 net::Task<> Pool::drained(Time deadline) {
+  deadline = std::min(deadline, Clock::now() + kLastWords);
   for (;;) {
     sweep();
     if (retired_.empty() && lingering_ == 0) co_return;

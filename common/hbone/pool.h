@@ -70,14 +70,14 @@ class Pool {
   // Opens a stream on a tunnel for `key`. A stream refused before the peer did anything (a tunnel
   // that is going away) is retried once on a new tunnel. Streams beyond the peer's
   // SETTINGS_MAX_CONCURRENT_STREAMS, opened before it was known, are retried wherever there is room
-  // until `deadline`. Errors: dial's, tls::Errc, h2::Errc (kTimedOut: the deadline),
-  // culvert::Errc::kMemory, hbone::Errc::kStatus.
+  // until `deadline`. Errors: dial's, tls::Errc, h2::Errc, hbone::Errc::kStatus,
+  // culvert::Errc::kTimedOut (the deadline) and kMemory.
   net::Task<Result<Connected>> connect(TunnelKey key, std::vector<h2::Field> fields, Time deadline);
 
   // Graceful: no new tunnels or streams; tunnels close as their streams end.
   void drain();
   // After drain(): returns once every tunnel is closed and what it said last has arrived, or at
-  // `deadline`. Who destroys the pool sooner cuts that off.
+  // `deadline`, after 10 s at most. Who destroys the pool sooner cuts that off.
   net::Task<> drained(Time deadline);
 
   [[nodiscard]] size_t tunnels() const;

@@ -27,7 +27,7 @@ class Connector final : public Upstreams {
 
   // For shutdown, when nobody asks any more: idle connections close now, the others after their
   // last exchange. Returns once the tunnels are closed and what was said last has arrived, or at
-  // `deadline`.
+  // `deadline`, after 10 s at most.
   net::Task<> drain(Time deadline);
 
  private:

@@ -267,7 +267,6 @@ TEST_F(PoolTest, DrainRefusesNewStreamsAlsoThoseWhoWaitAndLetsRunningOnesEnd) {
   wait([&] { return pool().tunnels() == 0; });
 }
 
-// As a pod goes: its connections' tasks first, then the pool, with a dial under way.
 // What its last stream said may still wait for the peer to take it.
 TEST_F(PoolTest, IsDrainedWhenWhatWasSaidHasArrived) {
   receive_buffer_ = 1 << 14;
@@ -300,6 +299,7 @@ TEST_F(PoolTest, IsDrainedWhenWhatWasSaidHasArrived) {
   EXPECT_TRUE(ended);
 }
 
+// As a pod goes: its connections' tasks first, then the pool, with a dial under way.
 TEST_F(PoolTest, DiesWithADialUnderWayAndStreamsOpen) {
   auto stream = connect();
   hold_dials_ = true;

@@ -470,7 +470,8 @@ TEST_F(ServerTest, TheLastRequestArrivesWholeThoughTheTunnelClosesBehindIt) {
   EXPECT_EQ(read_all(io), "");
   ASSERT_TRUE(run(reactor_, io.write(as_bytes(request))));
   ASSERT_TRUE(run(reactor_, io.shutdown_write()));
-  std::this_thread::sleep_for(150ms);  // the pool's worker is busy: the time for a sweep comes
+  // The worker is busy with something else until a sweep is due: the first thing that it does then.
+  std::this_thread::sleep_for(150ms);
   wait([&] { return got.has_value(); });
   EXPECT_TRUE(*got == request) << got->size() << " bytes that end in "
                                << got->substr(got->size() - std::min<size_t>(got->size(), 60));

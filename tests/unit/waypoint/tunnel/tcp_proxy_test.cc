@@ -197,22 +197,34 @@ TEST(TcpProxy, DestroyedAtEachStage) {
   EXPECT_EQ(counted(lab, "istio_tcp_connections_closed_total"), 1U);
 }
 
-TEST(TcpRelay, EachAsFastAsItsReceiver) {
+// A relay between two scripted streams.
+class TcpRelayTest : public testing::Test {
+ protected:
+  // Begins, and goes as far as it can.
+  void start() {
+    scope.spawn(keep(*this));
+    for (int i = 0; i < 20; ++i) reactor.turn(Duration::zero());
+  }
+  std::optional<TcpRelay::End> finish() {
+    culvert::test::run_until(reactor, [&] { return end.has_value(); });
+    return end;
+  }
+  static net::Task<> keep(TcpRelayTest& test) { test.end = co_await test.relay.run(); }
+
   net::Reactor reactor;
-  auto client = std::make_shared<StreamEnd>(reactor);
-  auto server = std::make_shared<StreamEnd>(reactor);
-  const auto a = culvert::test::make_stream(client);
-  const auto b = culvert::test::make_stream(server);
-  TcpRelay relay(reactor, *a, *b, milliseconds(0));
+  const std::shared_ptr<StreamEnd> client = std::make_shared<StreamEnd>(reactor);
+  const std::shared_ptr<StreamEnd> server = std::make_shared<StreamEnd>(reactor);
+  const std::unique_ptr<net::ByteStream> a = culvert::test::make_stream(client);
+  const std::unique_ptr<net::ByteStream> b = culvert::test::make_stream(server);
+  TcpRelay relay{reactor, *a, *b, milliseconds(0)};
+  std::optional<TcpRelay::End> end;
+  net::Scope scope{reactor};
+};
+
+TEST_F(TcpRelayTest, EachAsFastAsItsReceiver) {
   server->block(true);
   for (int i = 0; i < 10; ++i) client->say("x");
-  std::optional<TcpRelay::End> end;
-  net::Scope scope(reactor);
-  const auto keep = [](TcpRelay& of, std::optional<TcpRelay::End>& out) -> net::Task<> {
-    out = co_await of.run();
-  };
-  scope.spawn(keep(relay, end));
-  for (int i = 0; i < 20; ++i) reactor.turn(Duration::zero());
+  start();
   EXPECT_GE(client->input.size(), 9U);
   server->say("other way");  // goes on meanwhile
   for (int i = 0; i < 20; ++i) reactor.turn(Duration::zero());
@@ -220,62 +232,35 @@ TEST(TcpRelay, EachAsFastAsItsReceiver) {
   server->block(false);
   client->end();
   server->end();
-  culvert::test::run_until(reactor, [&] { return end.has_value(); });
-  EXPECT_EQ(end, TcpRelay::End::kClosed);
+  EXPECT_EQ(finish(), TcpRelay::End::kClosed);
   EXPECT_EQ(server->output, "xxxxxxxxxx");
   EXPECT_EQ(relay.from_client(), 10U);
   EXPECT_EQ(relay.from_server(), 9U);
 }
 
 // The server answers and closes while the client goes on sending, and the client reads late.
-TEST(TcpRelay, AnAnswerIsCarriedToItsEndThoughNothingMoreIsTaken) {
-  net::Reactor reactor;
-  auto client = std::make_shared<StreamEnd>(reactor);
-  auto server = std::make_shared<StreamEnd>(reactor);
-  const auto a = culvert::test::make_stream(client);
-  const auto b = culvert::test::make_stream(server);
-  TcpRelay relay(reactor, *a, *b, milliseconds(0));
+TEST_F(TcpRelayTest, AnAnswerIsCarriedToItsEndThoughNothingMoreIsTaken) {
   server->say("the ");
   server->say("answer");
   server->end();
   server->takes_no_more = true;
   client->block(true);
   client->say("request");
-  std::optional<TcpRelay::End> end;
-  net::Scope scope(reactor);
-  const auto keep = [](TcpRelay& of, std::optional<TcpRelay::End>& out) -> net::Task<> {
-    out = co_await of.run();
-  };
-  scope.spawn(keep(relay, end));
-  for (int i = 0; i < 20; ++i) reactor.turn(Duration::zero());
+  start();
   client->block(false);
-  culvert::test::run_until(reactor, [&] { return end.has_value(); });
+  EXPECT_EQ(finish(), TcpRelay::End::kClosed);
   EXPECT_EQ(client->output, "the answer");
   EXPECT_TRUE(client->output_ended);
   EXPECT_FALSE(client->reset);
-  EXPECT_EQ(end, TcpRelay::End::kClosed);
 }
 
 // The same, but its answer does not end.
-TEST(TcpRelay, AFailureBehindAnAnswerIsAFailure) {
-  net::Reactor reactor;
-  auto client = std::make_shared<StreamEnd>(reactor);
-  auto server = std::make_shared<StreamEnd>(reactor);
-  const auto a = culvert::test::make_stream(client);
-  const auto b = culvert::test::make_stream(server);
-  TcpRelay relay(reactor, *a, *b, milliseconds(0));
+TEST_F(TcpRelayTest, AFailureBehindAnAnswerIsAFailure) {
   server->takes_no_more = true;
   client->say("request");
-  std::optional<TcpRelay::End> end;
-  net::Scope scope(reactor);
-  const auto keep = [](TcpRelay& of, std::optional<TcpRelay::End>& out) -> net::Task<> {
-    out = co_await of.run();
-  };
-  scope.spawn(keep(relay, end));
-  for (int i = 0; i < 20; ++i) reactor.turn(Duration::zero());
+  start();
   server->fail();
-  culvert::test::run_until(reactor, [&] { return end.has_value(); });
-  EXPECT_EQ(end, TcpRelay::End::kServerFailed);
+  EXPECT_EQ(finish(), TcpRelay::End::kServerFailed);
   EXPECT_TRUE(client->reset);
 }
 
